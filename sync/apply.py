@@ -1,0 +1,67 @@
+"""What an operation does to a record's value.
+
+The same function makes the hub's state, every replica's state and the view of
+an edge's own pending commits, so they cannot differ. It knows no rule and no
+time: rules have been applied before, once, at the hub.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import orjson
+
+from sync import values
+from sync.commit import Kind
+
+_EMPTY = b"{}"
+
+
+def apply(kind: int, payload: bytes, live: bytes | None) -> bytes | None:
+    """The live value after one operation; None is absent, before and after.
+
+    An operation that needs a record does nothing where there is none: on a
+    replica that cannot happen, and in the view of pending commits it is what
+    the hub will decide.
+
+    Raises values.InvalidValue if the payload does not fit the value, as ADD on
+    a text.
+    """
+    if kind == Kind.CREATE:
+        return payload if live is None else values.merge(live, payload)
+    if kind == Kind.REPLACE:
+        return payload
+    if kind == Kind.DELETE:
+        return None
+    if kind == Kind.NONE:
+        return live
+    if kind == Kind.ADD_CREATE:
+        return values.add(_EMPTY if live is None else live, payload)
+    if live is None:
+        return None
+    if kind == Kind.PATCH:
+        return values.merge(live, payload)
+    if kind == Kind.REMOVE:
+        return values.merge(live, _EMPTY, names_of(payload))
+    assert kind == Kind.ADD, kind
+    return values.add(live, payload)
+
+
+def removal(names: Iterable[str]) -> bytes:
+    """The payload that removes these fields."""
+    return orjson.dumps(sorted(names))
+
+
+def names_of(payload: bytes) -> list[str]:
+    """The names in a REMOVE payload. Raises values.InvalidValue if it is not one."""
+    names = orjson.loads(payload)
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise values.InvalidValue("MALFORMED_EDIT", "a removal is a list of field names")
+    return names
+
+
+def fields_of(kind: int, payload: bytes) -> list[str]:
+    """Names of the fields that an operation writes."""
+    if kind == Kind.REMOVE:
+        return names_of(payload)
+    return list(values.fields(payload))

@@ -1,0 +1,227 @@
+"""What agents ask at a door, and what they are answered; the same at every door.
+
+Requests become checked values here, so that what stands behind a door never
+sees protobuf; every error has a reason of the table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import orjson
+
+from holdfast.v1 import record_pb2, state_service_pb2
+from sync import names, values
+from sync.apply import names_of
+from sync.codec.blocks import precondition_from
+from sync.commit import Actor, ActorKind, Kind, Op, OpId, Outcome, Precondition
+from sync.position import ID_BYTES, Position
+from sync.reduce import Add, Delete, Patch, Put, Request
+
+MAX_OPS = 1_000
+"""Operations of a commit: one message, one page of a log."""
+
+MAX_PRECONDITIONS = 100
+"""Each is a look-up under the lock of the head."""
+
+
+class BadRequest(ValueError):
+    """A request that cannot be accepted as it is; `reason` is of the table."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What an author says it had seen: a position, and undecided commits by origin."""
+
+    base: Position
+    seen: tuple[tuple[bytes, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CommitRequest:
+    """A commit as an agent asks for it, checked. `commit_id` is empty if the door chooses."""
+
+    space: str
+    requests: tuple[Request, ...]
+    actor: Actor
+    preconditions: tuple[Precondition, ...] = ()
+    commit_id: bytes = b""
+    correlation_id: str = ""
+    causation_id: bytes = b""
+    context: Context | None = None
+    session_token: bytes = b""
+
+
+def commit_from(message: state_service_pb2.CommitRequest) -> CommitRequest:
+    """A checked commit. Raises BadRequest, InvalidName, InvalidValue, MalformedBatch."""
+    check_level(message.level)
+    if not 1 <= len(message.ops) <= MAX_OPS:
+        raise BadRequest("TOO_MANY_OPS", f"a commit has 1 to {MAX_OPS} operations")
+    if len(message.preconditions) > MAX_PRECONDITIONS:
+        raise BadRequest("TOO_MANY_OPS", f"a commit has at most {MAX_PRECONDITIONS} preconditions")
+    if len(message.correlation_id) > names.MAX_CORRELATION_CHARS:
+        raise BadRequest("INVALID_NAME", "a correlation id has at most 128 characters")
+    space = names.check_space(message.space)
+    context = context_from(space, message.context) if message.HasField("context") else None
+    return CommitRequest(
+        space=space,
+        requests=tuple(_request_from(op) for op in message.ops),
+        actor=actor_from(message.actor),
+        preconditions=tuple(_precondition_from(p) for p in message.preconditions),
+        commit_id=_optional_id("commit_id", message.commit_id),
+        correlation_id=message.correlation_id,
+        causation_id=_optional_id("causation_id", message.causation_id),
+        context=context,
+        session_token=message.session_token,
+    )
+
+
+def check_level(level: int) -> None:
+    """Levels without an implementation are refused by name. Raises BadRequest."""
+    if level in (record_pb2.LEVEL_UNSPECIFIED, record_pb2.LEVEL_EVENTUAL):
+        return
+    try:
+        name = record_pb2.Level.Name(level)  # type: ignore[arg-type]
+    except ValueError:
+        raise BadRequest("MALFORMED_REQUEST", f"level {level} is not known") from None
+    raise BadRequest("LEVEL_NOT_IMPLEMENTED", f"{name} is not implemented in this version")
+
+
+def actor_from(message: record_pb2.Actor) -> Actor:
+    """Who writes. Raises BadRequest."""
+    if not 1 <= len(message.id) <= names.MAX_ACTOR_CHARS or "\x00" in message.id:
+        raise BadRequest("INVALID_NAME", "actor.id: 1 to 128 characters")
+    try:
+        return Actor(message.id, ActorKind(message.kind))
+    except ValueError:
+        raise BadRequest("INVALID_NAME", "actor.kind: one of ROBOT, HUMAN, AI, SYSTEM") from None
+
+
+def context_from(space: str, message: record_pb2.Context) -> Context:
+    """What an author had seen. Raises BadRequest."""
+    seen = tuple((_id("context.seen.origin", s.origin), s.seq) for s in message.seen)
+    return Context(Position(message.epoch, space, message.base), seen)
+
+
+def _request_from(op: record_pb2.Op) -> Request:
+    collection, key = names.check_collection(op.collection), names.check_key(op.key)
+    which = op.WhichOneof("action")
+    if which == "put":
+        return Put(collection, key, values.canonical(op.put.json))
+    if which == "patch":
+        removes = tuple(dict.fromkeys(op.patch.remove))
+        return Patch(collection, key, values.canonical(op.patch.json or "{}"), removes)
+    if which == "delete":
+        return Delete(collection, key)
+    if which == "add":
+        if not op.add.deltas:
+            raise BadRequest("MALFORMED_REQUEST", "add.deltas: at least one field")
+        return Add(collection, key, values.canonical(orjson.dumps(dict(op.add.deltas))))
+    if which is None:
+        raise BadRequest("MALFORMED_REQUEST", f"the operation on {collection}/{key} does nothing")
+    raise BadRequest("OP_NOT_IMPLEMENTED", f"{which} is not implemented in this version")
+
+
+def _precondition_from(message: record_pb2.Precondition) -> Precondition:
+    names.check_collection(message.collection)
+    names.check_key(message.key)
+    if message.WhichOneof("condition") is None:
+        raise BadRequest("MALFORMED_REQUEST", "a precondition needs version or exists")
+    return precondition_from(message)
+
+
+def _optional_id(name: str, value: bytes) -> bytes:
+    return _id(name, value) if value else b""
+
+
+def _id(name: str, value: bytes) -> bytes:
+    if len(value) != ID_BYTES:
+        raise BadRequest("MALFORMED_REQUEST", f"{name}: {ID_BYTES} bytes, not {len(value)}")
+    return value
+
+
+# -- answers -----------------------------------------------------------------
+
+
+def position_to(position: Position) -> record_pb2.Position:
+    """A position as it travels."""
+    return record_pb2.Position(
+        epoch=position.epoch, space=position.space, revision=position.revision
+    )
+
+
+def actor_to(actor: Actor) -> record_pb2.Actor:
+    """An actor as it travels."""
+    return record_pb2.Actor(id=actor.id, kind=int(actor.kind))  # type: ignore[arg-type]
+
+
+def op_id_to(space: str, op_id: OpId) -> record_pb2.OpId:
+    """The name of a commit as it travels."""
+    return record_pb2.OpId(
+        origin=op_id.origin, space=space, seq=op_id.seq, commit_id=op_id.commit_id
+    )
+
+
+def op_id_from(message: record_pb2.OpId) -> OpId:
+    """The name of a commit: origin and seq, or the commit id alone. Raises BadRequest."""
+    if not message.origin and not message.commit_id:
+        raise BadRequest("MALFORMED_REQUEST", "op_ids: origin and seq, or the commit id")
+    return OpId(
+        _optional_id("op_ids.origin", message.origin),
+        message.seq,
+        _optional_id("op_ids.commit_id", message.commit_id),
+    )
+
+
+def outcome_to(
+    space: str, op_id: OpId, outcome: Outcome, position: Position | None
+) -> record_pb2.Outcome:
+    """An outcome as it travels; without a position while it is pending."""
+    message = record_pb2.Outcome(
+        op_id=op_id_to(space, op_id),
+        kind=int(outcome.kind),  # type: ignore[arg-type]
+        reason=outcome.reason,
+    )
+    if position is not None:
+        message.position.CopyFrom(position_to(position))
+    if outcome.by_origin:
+        message.by.CopyFrom(
+            record_pb2.OpId(origin=outcome.by_origin, space=space, seq=outcome.by_seq)
+        )
+    return message
+
+
+def context_to(epoch: int, base: int, seen: Iterable[tuple[bytes, int]]) -> record_pb2.Context:
+    """A context as it travels."""
+    return record_pb2.Context(
+        epoch=epoch,
+        base=base,
+        seen=[record_pb2.Seen(origin=origin, seq=seq) for origin, seq in seen],
+    )
+
+
+def ops_to(ops: Sequence[Op]) -> list[record_pb2.Op]:
+    """Reduced operations as people and programs read them; those without effect are left out."""
+    return [_op_to(op) for op in ops if op.kind != Kind.NONE]
+
+
+def _op_to(op: Op) -> record_pb2.Op:
+    message = record_pb2.Op(collection=op.collection, key=op.key)
+    if op.kind in (Kind.CREATE, Kind.REPLACE):
+        message.put.json = op.payload.decode()
+    elif op.kind == Kind.PATCH:
+        message.patch.json = op.payload.decode()
+    elif op.kind == Kind.REMOVE:
+        message.patch.json = "{}"
+        message.patch.remove.extend(names_of(op.payload))
+    elif op.kind == Kind.DELETE:
+        message.delete.SetInParent()
+    else:
+        for name, delta in orjson.loads(op.payload).items():
+            message.add.deltas[name] = delta
+    return message

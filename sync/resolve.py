@@ -1,0 +1,473 @@
+"""How concurrent writes become one state.
+
+Runs once, at the hub, on a batch and the records it touches. Causal order
+decides first; only where an operation is concurrent with what is there does a
+rule speak, and then the loser is kept in a conflict. The result is a list of
+operations as they take effect: replicas apply those and know no rule.
+
+Fast path: nothing of the record is concurrent with the commit. Then nothing is
+compared and no value is parsed that need not be.
+
+Invariant: a commit takes effect whole or, rejected, not at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from sync import values
+from sync.apply import apply, fields_of, names_of, removal
+from sync.batch import Batch
+from sync.commit import Extra, Kind, Outcome, OutcomeKind, Precondition
+from sync.context import Author, Part
+from sync.policy import CollectionPolicy, DeleteRule, Granularity, Policies
+from sync.values import InvalidValue
+
+Key = tuple[str, str]
+"""Collection and key."""
+
+
+@dataclass(slots=True)
+class Working:
+    """A record while a transaction works on it.
+
+    `whole` wrote the record as such; `parts` are fields written after it.
+    `other` is the greatest revision by another origin than the last writer's:
+    with it, whether anything foreign is new needs no look at the parts.
+    A deleted record keeps its last value.
+    """
+
+    value: bytes
+    deleted: bool
+    revision: int
+    origin: int
+    seq: int
+    stamp: int
+    other: int
+    whole: Part
+    parts: dict[str, Part] = field(default_factory=dict)
+
+    @property
+    def live(self) -> bytes | None:
+        return None if self.deleted else self.value
+
+    @property
+    def last(self) -> Part:
+        return Part(self.revision, self.origin, self.seq, self.stamp)
+
+    def copy(self) -> Working:
+        return Working(
+            self.value, self.deleted, self.revision, self.origin, self.seq, self.stamp,
+            self.other, self.whole, dict(self.parts),
+        )  # fmt: skip
+
+    def written_by(self, part: Part) -> None:
+        """Notes the last writer."""
+        if part.origin != self.origin:
+            self.other = self.revision
+        self.revision, self.origin, self.seq, self.stamp = part
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """Two versions that did not know of each other, and which one stands.
+
+    `field` is empty for a whole record. A value of None means removed.
+    """
+
+    index: int
+    revision: int
+    collection: str
+    key: str
+    field: str
+    kind: str
+    ours: Part | None
+    ours_value: bytes | None
+    theirs: Part
+    theirs_value: bytes | None
+    winner: str
+    algorithm: str
+    reason: str = ""
+
+    @property
+    def state(self) -> str:
+        """Rejected work waits for a person; what a rule decided does not."""
+        return "open" if self.kind in OPEN_KINDS else "auto"
+
+
+OPEN_KINDS = frozenset({"rejected", "precondition"})
+
+
+class Rejected(Exception):
+    """A commit that cannot take effect; `reason` is of the table of reasons."""
+
+    def __init__(self, reason: str, kind: str, collection: str, key: str) -> None:
+        super().__init__(reason)
+        self.reason, self.kind, self.collection, self.key = reason, kind, collection, key
+
+
+@dataclass(slots=True)
+class Resolution:
+    """What became of a batch: columns per operation, outcomes per commit."""
+
+    kinds: bytearray
+    payloads: list[bytes]
+    previous: list[int]
+    outcomes: dict[int, Outcome] = field(default_factory=dict)
+    conflicts: list[Conflict] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Resolver:
+    """Decides batches on `records`, which it changes; absent keys are absent records.
+
+    `names` and `numbers` translate between origins and the hub's numbers.
+    """
+
+    records: dict[Key, Working]
+    policies: Policies
+    names: Mapping[int, bytes]
+    numbers: Mapping[bytes, int]
+
+    def decide(
+        self, batch: Batch, origin: int, first_revision: int, stamps: tuple[int, ...],
+        bases: tuple[int, ...],
+    ) -> Resolution:  # fmt: skip
+        """Decides every commit in order. `bases` are the batch's, in the present epoch."""
+        result = Resolution(bytearray(batch.kinds), list(batch.payloads), [0] * len(batch.keys))
+        start = 0
+        for index, count in enumerate(batch.op_counts):
+            extra = batch.extras.get(index)
+            author = Author(
+                origin, batch.first_seq + index, bases[index], batch.seens[index],
+                self._others(extra), stamps[index], first_revision + index,
+            )  # fmt: skip
+            ops = range(start, start + count)
+            start += count
+            if extra is not None and extra.coalesced_by:
+                outcome = Outcome(
+                    OutcomeKind.COALESCED, by_origin=batch.origin, by_seq=extra.coalesced_by
+                )
+                result.outcomes[index] = outcome
+            else:
+                _Commit(self, batch, author, index, ops, result).decide(extra)
+        return result
+
+    def _others(self, extra: Extra | None) -> dict[int, int] | None:
+        if extra is None or not extra.seen:
+            return None
+        known = ((self.numbers.get(name), seq) for name, seq in extra.seen)
+        return {number: seq for number, seq in known if number is not None}
+
+    def holds(self, wanted: Precondition) -> bool:
+        """Whether a precondition is true of the records as they stand.
+
+        A pending version holds iff its commit is the record's last writer and no
+        part of the record is concurrent with it.
+        """
+        record = self.records.get((wanted.collection, wanted.key))
+        live = record is not None and not record.deleted
+        if wanted.version is None:
+            return live == wanted.exists
+        if record is None or not live:
+            return False
+        version = wanted.version
+        if not version.pending:
+            return record.revision == version.revision
+        origin = self.numbers.get(version.origin)
+        sole = record.other <= version.revision
+        return (record.origin, record.seq) == (origin, version.seq) and sole
+
+    def later(self, mine: Part, yours: Part) -> bool:
+        """Whether `mine` wins by last-writer-wins: the greater (stamp, origin, seq)."""
+        if mine.stamp != yours.stamp:
+            return mine.stamp > yours.stamp
+        return (self.names[mine.origin], mine.seq) > (self.names[yours.origin], yours.seq)
+
+
+_SEVERITY = {OutcomeKind.APPLIED: 0, OutcomeKind.MERGED: 1, OutcomeKind.SUPERSEDED: 2}
+
+
+@dataclass(slots=True)
+class _Commit:
+    """One commit on its way through the rules."""
+
+    resolver: Resolver
+    batch: Batch
+    author: Author
+    index: int
+    ops: range
+    result: Resolution
+    kind: OutcomeKind = OutcomeKind.APPLIED
+    by: Part | None = None
+
+    def decide(self, extra: Extra | None) -> None:
+        undo = self._undo_copy() if len(self.ops) > 1 else {}
+        conflicts = len(self.result.conflicts)
+        try:
+            if extra is not None and extra.preconditions:
+                self._check(extra.preconditions)
+            for op in self.ops:
+                self._apply(op)
+        except Rejected as rejection:
+            del self.result.conflicts[conflicts:]
+            self._reject(rejection, undo)
+        else:
+            if self.kind is not OutcomeKind.APPLIED:
+                self.result.outcomes[self.index] = self._outcome()
+
+    def _outcome(self) -> Outcome:
+        if self.by is None or self.kind is OutcomeKind.MERGED:
+            return Outcome(self.kind)
+        return Outcome(self.kind, by_origin=self.resolver.names[self.by.origin], by_seq=self.by.seq)
+
+    # -- whole commits -------------------------------------------------------
+
+    def _undo_copy(self) -> dict[Key, Working | None]:
+        keys = {(self.batch.collections[op], self.batch.keys[op]) for op in self.ops}
+        found = ((key, self.resolver.records.get(key)) for key in keys)
+        return {key: record.copy() if record else None for key, record in found}
+
+    def _reject(self, rejection: Rejected, undo: Mapping[Key, Working | None]) -> None:
+        for key, record in undo.items():
+            if record is None:
+                self.resolver.records.pop(key, None)
+            else:
+                self.resolver.records[key] = record
+        for op in self.ops:
+            standing = self.resolver.records.get((self.batch.collections[op], self.batch.keys[op]))
+            self._conflict(
+                op, "", rejection.kind, standing.last if standing else None,
+                standing.live if standing else None, self.batch.payloads[op], "ours",
+                "reject", rejection.reason,
+            )  # fmt: skip
+            self._no_effect(op)
+            self.result.previous[op] = standing.revision if standing else 0
+        self.result.outcomes[self.index] = Outcome(OutcomeKind.REJECTED, rejection.reason)
+
+    def _check(self, preconditions: tuple[Precondition, ...]) -> None:
+        for wanted in preconditions:
+            if not self.resolver.holds(wanted):
+                raise Rejected("PRECONDITION_FAILED", "precondition", wanted.collection, wanted.key)
+
+    # -- single operations ---------------------------------------------------
+
+    def _apply(self, op: int) -> None:
+        collection, key = self.batch.collections[op], self.batch.keys[op]
+        record = self.resolver.records.get((collection, key))
+        if record is not None:
+            self.result.previous[op] = record.revision
+        author = self.author
+        try:
+            if self.batch.kinds[op] == Kind.NONE:
+                self._no_effect(op)
+            elif record is None or author.saw_all_of(record.last, record.other):
+                self._plain(op, collection, key, record)
+            else:
+                self._merge(op, record, self.resolver.policies.of(collection))
+        except InvalidValue as error:
+            raise Rejected(error.reason, "rejected", collection, key) from error
+
+    def _plain(self, op: int, collection: str, key: str, record: Working | None) -> None:
+        """Nothing of the record is concurrent."""
+        kind = self.batch.kinds[op]
+        exists = record is not None and not record.deleted
+        if (kind == Kind.CREATE and exists) or (kind in _NEED_RECORD and not exists):
+            self._missing_base(op, record)
+        elif record is None or record.deleted:
+            self._begin(op, collection, key, record)
+        else:
+            self._continue(op, record, kind, self.batch.payloads[op])
+
+    def _begin(self, op: int, collection: str, key: str, tomb: Working | None) -> None:
+        """A record that was absent, for its author too, comes to be."""
+        value = apply(self.batch.kinds[op], self.batch.payloads[op], None)
+        if value is None:
+            self._no_effect(op)
+            return
+        mine = self.author.part
+        if tomb is not None:
+            tomb.value, tomb.deleted, tomb.whole = value, False, mine
+            tomb.parts.clear()
+            tomb.written_by(mine)
+        else:
+            self.resolver.records[collection, key] = Working(value, False, *mine, 0, mine)
+
+    def _continue(self, op: int, record: Working, kind: int, payload: bytes) -> None:
+        """An operation takes effect on a live record as it stands in the columns."""
+        value = apply(kind, payload, record.value)
+        mine = self.author.part
+        if kind == Kind.REPLACE:
+            record.whole = mine
+            record.parts.clear()
+        elif kind != Kind.DELETE:
+            record.parts.update(dict.fromkeys(fields_of(kind, payload), mine))
+        if value is None:
+            record.deleted, record.whole = True, mine
+            record.parts.clear()
+        else:
+            record.value = value
+        record.written_by(mine)
+        self.result.kinds[op], self.result.payloads[op] = kind, payload
+
+    def _merge(self, op: int, record: Working, policy: CollectionPolicy) -> None:
+        kind = self.batch.kinds[op]
+        born_unseen = self.author.concurrent(record.whole)
+        if record.deleted:
+            self._on_tombstone(op, record, born_unseen)
+        elif kind == Kind.DELETE:
+            self._delete(op, record, policy, born_unseen)
+        elif kind == Kind.REPLACE or policy.granularity is Granularity.RECORD:
+            self._replace(op, record)
+        elif kind in _NEED_RECORD and born_unseen:
+            self._lose(op, record, "delete_edit", policy.deletes)
+        elif kind in (Kind.ADD, Kind.ADD_CREATE):
+            self._continue(op, record, Kind.ADD, self.batch.payloads[op])
+        else:
+            self._merge_fields(op, record)
+
+    def _on_tombstone(self, op: int, record: Working, unseen: bool) -> None:
+        kind = self.batch.kinds[op]
+        if kind == Kind.DELETE:
+            self._no_effect(op)
+        elif unseen:
+            self._edit_on_deleted(op, record)
+        else:
+            self._plain(op, self.batch.collections[op], self.batch.keys[op], record)
+
+    def _edit_on_deleted(self, op: int, record: Working) -> None:
+        """Another deleted what this author still saw, or never saw."""
+        policy = self.resolver.policies.of(self.batch.collections[op])
+        kind = self.batch.kinds[op]
+        if policy.deletes is DeleteRule.DELETE_WINS:
+            self._lose(op, record, "delete_edit", policy.deletes)
+            return
+        payload = self.batch.payloads[op]
+        revived = apply(kind, payload, record.value)
+        assert revived is not None
+        self._conflict(op, "", "delete_edit", record.last, None, payload, "theirs", policy.deletes)
+        self.result.kinds[op], self.result.payloads[op] = Kind.REPLACE, revived
+        mine = self.author.part
+        record.value, record.deleted, record.whole = revived, False, mine
+        record.parts.clear()
+        record.written_by(mine)
+        self._note(OutcomeKind.MERGED, record.last)
+
+    def _delete(
+        self, op: int, record: Working, policy: CollectionPolicy, born_unseen: bool
+    ) -> None:
+        edited = born_unseen or any(map(self.author.concurrent, record.parts.values()))
+        if not edited:
+            self._continue(op, record, Kind.DELETE, b"")
+        elif born_unseen or policy.deletes is DeleteRule.EDIT_WINS:
+            self._lose(op, record, "delete_edit", policy.deletes)
+        else:
+            self._conflict(
+                op, "", "delete_edit", record.last, record.value, None, "theirs", policy.deletes
+            )
+            self._continue(op, record, Kind.DELETE, b"")
+            self._note(OutcomeKind.MERGED, None)
+
+    def _replace(self, op: int, record: Working) -> None:
+        """Fields that belong together: the whole record is one part."""
+        payload = self.batch.payloads[op]
+        if not self.resolver.later(self.author.part, record.last):
+            self._lose(op, record, "concurrent", "lww")
+            return
+        self._conflict(op, "", "concurrent", record.last, record.value, payload, "theirs", "lww")
+        value = apply(self.batch.kinds[op], payload, record.value)
+        assert value is not None
+        self._continue(op, record, Kind.REPLACE, value)
+        self._note(OutcomeKind.MERGED, None)
+
+    def _merge_fields(self, op: int, record: Working) -> None:
+        """Field by field: causal order first, then the later stamp."""
+        kind, payload = self.batch.kinds[op], self.batch.payloads[op]
+        wanted: dict[str, bytes | None] = {}
+        if kind == Kind.REMOVE:
+            wanted.update(dict.fromkeys(names_of(payload)))
+        else:
+            wanted.update(values.fields(payload))
+        had = values.fields(record.value)
+        won = {
+            name: value
+            for name, value in wanted.items()
+            if self._field_wins(op, record, name, had.get(name), value)
+        }
+        if wanted and not won:
+            self._no_effect(op)
+        elif kind == Kind.REMOVE:
+            self._continue(op, record, kind, removal(won))
+        else:
+            left = {name: value for name, value in won.items() if value is not None}
+            payload = payload if len(left) == len(wanted) else values.join(left)
+            self._continue(op, record, Kind.PATCH, payload)
+
+    def _field_wins(
+        self, op: int, record: Working, name: str, had: bytes | None, value: bytes | None
+    ) -> bool:
+        part = record.parts.get(name)
+        if part is None:
+            if had is None:
+                return True  # nobody has written it since the record came to be
+            part = record.whole
+        if not self.author.concurrent(part):
+            return True
+        wins = self.resolver.later(self.author.part, part)
+        if had != value:
+            winner = "theirs" if wins else "ours"
+            self._conflict(op, name, "concurrent", part, had, value, winner, "lww")
+            self._note(OutcomeKind.MERGED if wins else OutcomeKind.SUPERSEDED, part)
+        return wins
+
+    # -- what is noted -------------------------------------------------------
+
+    def _missing_base(self, op: int, record: Working | None) -> None:
+        """The operation names a state that this history does not have."""
+        last = record.last if record else None
+        value = record.live if record else None
+        self._conflict(
+            op, "", "missing_base", last, value, self.batch.payloads[op], "ours", "causal"
+        )
+        self._no_effect(op)
+        self._note(OutcomeKind.SUPERSEDED, last)
+
+    def _lose(self, op: int, record: Working, kind: str, algorithm: str) -> None:
+        value = self.batch.payloads[op] if self.batch.kinds[op] != Kind.DELETE else None
+        self._conflict(op, "", kind, record.last, record.live, value, "ours", algorithm)
+        self._note(OutcomeKind.SUPERSEDED, record.last)
+        self._no_effect(op)
+
+    def _no_effect(self, op: int) -> None:
+        self.result.kinds[op], self.result.payloads[op] = Kind.NONE, b""
+
+    def _note(self, kind: OutcomeKind, by: Part | None) -> None:
+        """Keeps the worst of the parts."""
+        if _SEVERITY[kind] > _SEVERITY[self.kind]:
+            self.kind, self.by = kind, by
+
+    def _conflict(
+        self, op: int, name: str, kind: str, ours: Part | None, ours_value: bytes | None,
+        theirs_value: bytes | None, winner: str, algorithm: str, reason: str = "",
+    ) -> None:  # fmt: skip
+        self.result.conflicts.append(
+            Conflict(
+                self.index,
+                self.author.revision,
+                self.batch.collections[op],
+                self.batch.keys[op],
+                name,
+                kind,
+                ours,
+                ours_value,
+                self.author.part,
+                theirs_value,
+                winner,
+                algorithm,
+                reason,
+            )
+        )
+
+
+_NEED_RECORD = frozenset({Kind.PATCH, Kind.REMOVE, Kind.ADD})

@@ -1,0 +1,224 @@
+"""A record's value: a canonical JSON object, taken apart and put together by its top-level members.
+
+Fields are the top-level members; what is nested inside one is atomic. Members are compared and
+copied as text, because Python finds `1`, `1.0` and `true` equal and a replica must not.
+
+Where orjson gives both operands back unchanged, the work is done on its objects; otherwise on the
+members' texts. Both give the same bytes and the same refusals.
+
+Invariant: every function returns canonical values, or raises InvalidValue, for any bytes whatever.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import orjson
+
+from sync.canonical_json import (
+    MAX_DEPTH,
+    MAX_VALUE_BYTES,
+    SORTED,
+    InvalidValue,
+    Reason,
+    canonical,
+    check_block,
+    check_size,
+    deeper,
+    exact,
+    lone_surrogate,
+    not_an_object,
+    not_canonical,
+    plain_object,
+    too_deep,
+)
+
+__all__ = [
+    "MAX_DEPTH",
+    "MAX_INTEGER_DIGITS",
+    "MAX_VALUE_BYTES",
+    "InvalidValue",
+    "Reason",
+    "add",
+    "canonical",
+    "check_block",
+    "diff",
+    "fields",
+    "integer",
+    "join",
+    "merge",
+]
+
+# A signed 128-bit counter has 39 digits; so few convert at no cost, far from Python's own limit.
+MAX_INTEGER_DIGITS = 40
+
+_INTEGER = re.compile(rb"-?(?:0|[1-9][0-9]*)")
+_SHOWN_CHARS = 60  # of a field's name in a message: enough to find it, never a page
+# Only positions are wanted from it: numbers stay text, so no digit limit is met.
+_SCANNER = json.JSONDecoder(parse_int=str, parse_float=str)
+
+
+def fields(value: bytes) -> dict[str, bytes]:
+    """The members of a canonical object, each with its exact text, in the order of their names.
+
+    Raises InvalidValue, NOT_CANONICAL or the reason why it is no value at all.
+    """
+    return _texts(value, _read(value))
+
+
+def join(fields: Mapping[str, bytes]) -> bytes:
+    """The canonical object of these members. Undoes `fields`.
+
+    Raises InvalidValue: for a text that is not one canonical value (`index` is its place in the
+    mapping), LONE_SURROGATE for a name, TOO_DEEP or VALUE_TOO_LARGE for the whole.
+    """
+    check_block(list(fields.values()))
+    return _joined(fields)
+
+
+def merge(value: bytes, sets: bytes, removes: Iterable[str] = ()) -> bytes:
+    """`value` without the members named in `removes`, then with those of `sets`.
+
+    A name in both is set. Raises InvalidValue: an operand that is no canonical object, or
+    VALUE_TOO_LARGE for the result.
+    """
+    old, new = _read(value), _read(sets)
+    if old is not None and new is not None:
+        for name in removes:
+            old.pop(name, None)
+        old.update(new)
+        return _written(old)
+    texts = _texts(value, old)
+    for name in removes:
+        texts.pop(name, None)
+    texts.update(_texts(sets, new))
+    return _joined(texts)
+
+
+def diff(old: bytes, new: bytes) -> tuple[bytes, tuple[str, ...]]:
+    """What turns `old` into `new`: the members new or of another text, and the sorted names gone.
+
+    `merge(old, *diff(old, new)) == new`. Raises InvalidValue for an operand that is no canonical
+    object.
+    """
+    before, after = _read(old), _read(new)
+    if before is not None and after is not None:
+        changed = {
+            name: item
+            for name, item in after.items()
+            if name not in before or _differ(before[name], item)
+        }
+        return orjson.dumps(changed, None, SORTED), tuple(sorted(before.keys() - after.keys()))
+    was, now = _texts(old, before), _texts(new, after)
+    texts = {name: text for name, text in now.items() if was.get(name) != text}
+    return _joined(texts), tuple(sorted(was.keys() - now.keys()))
+
+
+def add(value: bytes, deltas: bytes) -> bytes:
+    """`value` with each integer of `deltas` added to the member of that name, absent ones being 0.
+
+    Raises InvalidValue: NOT_AN_INTEGER for a member or delta that is none (`1.0` is none),
+    NUMBER_TOO_LONG where one or the sum has over MAX_INTEGER_DIGITS digits, or an operand that is
+    no canonical object.
+    """
+    old, more = _read(value), _read(deltas)
+    if old is not None and more is not None:
+        try:
+            return _written(_summed(old, more))
+        except orjson.JSONEncodeError:  # a sum beyond 64 bits: only as text
+            old = _read(value)
+    texts = _texts(value, old)
+    for name, delta in _texts(deltas, more).items():
+        total = integer(texts.get(name, b"0"), name) + integer(delta, name)
+        if abs(total) >= 10**MAX_INTEGER_DIGITS:
+            raise _too_long(name)
+        texts[name] = b"%d" % total
+    return _joined(texts)
+
+
+def integer(text: bytes, name: str = "") -> int:
+    """The integer a member's text says; `name` is the field to speak of in a refusal.
+
+    Raises InvalidValue: NOT_AN_INTEGER, NUMBER_TOO_LONG.
+    """
+    if _INTEGER.fullmatch(text) is None:
+        raise _not_an_integer(name)
+    if len(text.removeprefix(b"-")) > MAX_INTEGER_DIGITS:
+        raise _too_long(name)
+    return int(text)
+
+
+def _read(value: bytes) -> dict[str, Any] | None:
+    """The object where orjson keeps its text, None where only the texts will do.
+
+    Raises InvalidValue unless it is a canonical object.
+    """
+    check_size(value)
+    plain = plain_object(value)
+    if plain is None:
+        if exact(value) != value:
+            raise not_canonical()
+        if value[:1] != b"{":
+            raise not_an_object()
+    return plain
+
+
+def _texts(value: bytes, plain: dict[str, Any] | None) -> dict[str, bytes]:
+    """Each member's text. `value` is canonical, so only `:` and `,` stand between members."""
+    if plain is not None:
+        return {name: orjson.dumps(item, None, SORTED) for name, item in plain.items()}
+    text, at = value.decode(), 1
+    texts: dict[str, bytes] = {}
+    while text[at] != "}":
+        name, colon = _SCANNER.raw_decode(text, at)
+        _, end = _SCANNER.raw_decode(text, colon + 1)
+        texts[name] = text[colon + 1 : end].encode()
+        at = end + 1 if text[end] == "," else end
+    return texts
+
+
+def _written(members: dict[str, Any]) -> bytes:
+    written = orjson.dumps(members, None, SORTED)
+    check_size(written)
+    return written
+
+
+def _joined(texts: Mapping[str, bytes]) -> bytes:
+    try:
+        joined = _written({name: orjson.Fragment(text) for name, text in texts.items()})
+    except orjson.JSONEncodeError:
+        raise lone_surrogate() from None
+    if too_deep(joined):
+        raise deeper()
+    return joined
+
+
+def _differ(one: Any, other: Any) -> bool:
+    # Equal strings have equal texts; equal numbers (1, 1.0, true), and what holds them, need not.
+    return bool(one != other) or (type(one) is not str and orjson.dumps(one) != orjson.dumps(other))
+
+
+def _summed(members: dict[str, Any], deltas: dict[str, Any]) -> dict[str, Any]:
+    for name, delta in deltas.items():
+        total = members.get(name, 0)
+        if type(total) is not int or type(delta) is not int:  # bool is an int to Python, not to us
+            raise _not_an_integer(name)
+        members[name] = total + delta
+    return members
+
+
+def _not_an_integer(name: str) -> InvalidValue:
+    return InvalidValue(
+        "NOT_AN_INTEGER",
+        f"field {name[:_SHOWN_CHARS]!r}: only integers are added to, and added; put it instead",
+    )
+
+
+def _too_long(name: str) -> InvalidValue:
+    return InvalidValue(
+        "NUMBER_TOO_LONG",
+        f"field {name[:_SHOWN_CHARS]!r}: over {MAX_INTEGER_DIGITS} digits; split the counter",
+    )
