@@ -1,0 +1,225 @@
+"""The client for blocking code, safe for threads. `AsyncClient` is the same for asyncio."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Self, Unpack
+
+from google.protobuf.message import Message
+
+from holdfast.client import address as addresses
+from holdfast.client.blocking_transport import BlockingTransport, Watch
+from holdfast.client.call import Call, method
+from holdfast.client.commits import History, Op, OpId, Outcome, Receipt
+from holdfast.client.limits import CONNECT_TIMEOUT_S, READ_TIMEOUT_S, WAIT_TIMEOUT_S
+from holdfast.client.options import CommitOptions, ReadOptions, WriteOptions
+from holdfast.client.reads import Listing, Reads
+from holdfast.client.records import Actor, JsonObject, Position, Record
+from holdfast.client.session import Session
+from holdfast.client.watching import Watched, WatchState
+from holdfast.client.writes import Writes, actor_of
+
+
+@dataclass(frozen=True, slots=True)
+class BlockingReceipt(Receipt):
+    """A commit that is durable at the door that answered."""
+
+    _client: Client = field(repr=False, compare=False)
+
+    def outcome(self, timeout_s: float = WAIT_TIMEOUT_S) -> Outcome:
+        """What the hub decided; waits for it. Raises DeadlineExceeded, Unavailable."""
+        if self.known.decided:
+            return self.known
+        return self._client.wait([self.op_id], timeout_s=timeout_s)[0]
+
+
+class Client:
+    """State that agents share, behind one door: an edge's socket, or a hub.
+
+        with Client(actor=("arm-3", "robot")) as client:
+            client.put("default/parts/7", {"state": "gripped"})
+            part = client.get("default/parts/7")
+
+    `address` is `unix:PATH` or `host:port`; without one it is HOLDFAST_SOCKET, HOLDFAST_ADDRESS, or
+    the first of .run/*/agent.sock here. `actor` is who writes: (id, kind), the kind one of
+    robot, human, ai, system. Paths are space/collection/key.
+
+    A client is a session: every answer is at least as new as what it has seen before, per space,
+    also at another door if its `tokens` are handed on. Nothing is promised across sessions; see
+    `session`.
+
+    Every method raises a subclass of `holdfast.errors.HoldfastError`. Requests are sent again by
+    themselves a few times while a door restarts; commits too, safely, since each has an id.
+    """
+
+    def __init__(
+        self,
+        address: str | None = None,
+        actor: Actor | tuple[str, str] | None = None,
+        *,
+        tokens: Mapping[str, bytes] | None = None,
+        connect_timeout_s: float = CONNECT_TIMEOUT_S,
+        transport: BlockingTransport | None = None,
+    ) -> None:
+        if transport is None:
+            transport = BlockingTransport(addresses.find(address), connect_timeout_s)
+        self._transport = transport
+        self._actor = None if actor is None else actor_of(actor)
+        self._session = Session(tokens)
+        self._writes = Writes(self._actor, self._session)
+        self._reads = Reads(self._session)
+
+    def session(
+        self,
+        actor: Actor | tuple[str, str] | None = None,
+        tokens: Mapping[str, bytes] | None = None,
+    ) -> Self:
+        """Another session over the same connection; closing either closes that."""
+        actor = self._actor if actor is None else actor
+        return type(self)(actor=actor, tokens=tokens, transport=self._transport)
+
+    @property
+    def tokens(self) -> dict[str, bytes]:
+        """What this session has seen, per space: hand it to a session at another door."""
+        return self._session.tokens
+
+    @property
+    def address(self) -> str:
+        """The door: `unix:PATH` or `host:port`."""
+        return self._transport.target
+
+    def close(self) -> None:
+        """Ends all calls and the connection."""
+        self._transport.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # -- writing -------------------------------------------------------------------------------
+
+    def put(
+        self, path: str, value: JsonObject | str, **options: Unpack[WriteOptions]
+    ) -> BlockingReceipt:
+        """Writes the whole record.
+
+        With `based_on=record` only what differs from that record is written, so that it does not
+        undo what others wrote since; if the door no longer knows that state, the client makes a
+        patch of the difference and sends that. (On counters use `add`: a difference that a patch
+        carries is a value, not an addition.) Raises RevisionMismatch if a condition is false.
+        """
+        return self._receipt(self._transport.run(self._writes.put(path, value, options)))
+
+    def patch(
+        self,
+        path: str,
+        set: JsonObject | str | None = None,  # noqa: A002 - the word of the interface
+        remove: Iterable[str] = (),
+        **options: Unpack[WriteOptions],
+    ) -> BlockingReceipt:
+        """Writes some fields, removes others, leaves the rest. Creates the record if absent."""
+        steps = self._writes.patch(path, set or {}, remove, options)
+        return self._receipt(self._transport.run(steps))
+
+    def delete(self, path: str, **options: Unpack[WriteOptions]) -> BlockingReceipt:
+        """Deletes the record; its history keeps the last value."""
+        return self._receipt(self._transport.run(self._writes.delete(path, options)))
+
+    def add(
+        self, path: str, deltas: Mapping[str, int], **options: Unpack[WriteOptions]
+    ) -> BlockingReceipt:
+        """Adds integers to counters: fields that the policy declares as such."""
+        return self._receipt(self._transport.run(self._writes.add(path, deltas, options)))
+
+    def commit(self, ops: Iterable[Op], **options: Unpack[CommitOptions]) -> BlockingReceipt:
+        """Several operations on records of one space, all or none."""
+        return self._receipt(self._transport.run(self._writes.commit(ops, options)))
+
+    # -- reading -------------------------------------------------------------------------------
+
+    def get(self, path: str, *, as_of: int = 0, **options: Unpack[ReadOptions]) -> Record | None:
+        """The record, or None if there is none. `as_of` is a revision, at the hub only."""
+        return self._transport.run(self._reads.get(path, as_of, options))
+
+    def batch_get(self, paths: Iterable[str], **options: Unpack[ReadOptions]) -> dict[str, Record]:
+        """Up to 1,000 records of one space at one position, by path; absent ones are left out."""
+        return self._transport.run(self._reads.batch_get(paths, options))
+
+    def list(
+        self,
+        path: str,
+        *,
+        filter: str = "",  # noqa: A002 - the word of the interface
+        page_size: int = 0,
+        **options: Unpack[ReadOptions],
+    ) -> Iterator[Record]:
+        """The records under space/collection[/prefix] in the order of their keys, page by page.
+
+        `filter` is a CEL expression over `value` and `key`. Each page is of one position; the next
+        page may be of a later one.
+        """
+        listing, token = Listing(path, filter, page_size, options), ""
+        while True:
+            page = self._transport.run(self._reads.page(listing, token))
+            yield from page.records
+            token = page.next_token
+            if not token:
+                return
+
+    def history(self, path: str, *, limit: int = 100, timeout_s: float = READ_TIMEOUT_S) -> History:
+        """The newest `limit` commits that made the record what it is: who, when, why, what."""
+        return self._transport.run(self._reads.history(path, limit, timeout_s))
+
+    def watch(
+        self,
+        path: str,
+        *,
+        filter: str = "",  # noqa: A002 - the word of the interface
+        include_pending: bool = False,
+        bookmarks: bool = False,
+        resume: bytes = b"",
+    ) -> Watch:
+        """Commits under space[/collection[/prefix]] as they happen, each whole, in order.
+
+        `resume` is a token of an earlier event; without it the watch begins now. `include_pending`
+        tells also of this edge's writes that the hub has not decided yet, later followed by their
+        outcome. `bookmarks` tells of progress when nothing happens.
+        """
+        state = WatchState(Watched(path, filter, include_pending), resume)
+        return Watch(self._transport, state, bookmarks=bookmarks)
+
+    # -- outcomes and waiting ------------------------------------------------------------------
+
+    def outcomes(
+        self, op_ids: Iterable[OpId], *, timeout_s: float = READ_TIMEOUT_S
+    ) -> tuple[Outcome, ...]:
+        """What is known of these commits of one space at this moment, in the order asked for."""
+        return self._transport.run(self._reads.outcomes(op_ids, timeout_s))
+
+    def wait(
+        self, until: Position | Iterable[OpId], *, timeout_s: float = WAIT_TIMEOUT_S
+    ) -> tuple[Outcome, ...]:
+        """Waits until this door has reached a position, or until these commits are decided and in
+        its state; then their outcomes. Raises DeadlineExceeded."""
+        return self._transport.run(self._reads.wait(until, timeout_s))
+
+    def synced(self, *spaces: str, timeout_s: float = WAIT_TIMEOUT_S) -> None:
+        """Waits until nothing of this door is pending and it is where the hub is, in these spaces
+        (without any: in those of this session). Raises DeadlineExceeded."""
+        self._transport.run(self._reads.synced(spaces, timeout_s))
+
+    def request(self, name: str, message: Message, *, timeout_s: float = READ_TIMEOUT_S) -> Message:
+        """The answer of any unary method of the interface, by its name: "EdgeService.Pause".
+
+        For what has no method of its own here; errors, deadline and attempts as everywhere. It is
+        sent again only if nothing of it can have arrived.
+        """
+        call = Call(method(name), message, timeout_s, repeatable=False)
+        answer: Message = self._transport.call(call)
+        return answer
+
+    def _receipt(self, plain: Receipt) -> BlockingReceipt:
+        return BlockingReceipt(plain.op_id, plain.known, plain.answer, plain.applied_locally, self)

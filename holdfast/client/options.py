@@ -1,0 +1,55 @@
+"""What every request may be told by keyword, typed once for both clients."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TypedDict
+
+from holdfast.client.commits import Expect
+from holdfast.client.records import Actor, Context, Level, Record, Version
+
+
+class ReadOptions(TypedDict, total=False):
+    """Of a read."""
+
+    level: Level | str
+    """What the answer must promise; unset: the default of the collection."""
+    timeout_s: float
+    """Until an answer; default `limits.READ_TIMEOUT_S`."""
+
+
+class CommitOptions(TypedDict, total=False):
+    """Of a commit."""
+
+    level: Level | str
+    """What an answer promises; unset: the default of the collection."""
+    timeout_s: float
+    """Until an answer; default `limits.WRITE_TIMEOUT_S`."""
+    actor: Actor | tuple[str, str]
+    """Who writes, if not the actor of the client."""
+    based_on: Record | Iterable[Record]
+    """What was read for this write: what happened since then counts as concurrent with it."""
+    context: Context
+    """The same, when no record is at hand."""
+    expect: Iterable[Expect]
+    """What must be true for the commit to happen."""
+    retry: bool
+    """Give the commit an id, so that it is sent again safely when a connection breaks. Default
+    True."""
+    commit_id: bytes
+    """That id, 16 random bytes, if it was chosen before; by it, a retry is known for 7 days."""
+    correlation_id: str
+    """Ties commits of one piece of work together; at most 128 characters."""
+    causation_id: bytes
+    """The commit id of what caused this one."""
+
+
+class WriteOptions(CommitOptions, total=False):
+    """Of a write of one record: what must be true of that record."""
+
+    if_version: Version | Record
+    """It is at exactly this version."""
+    if_absent: bool
+    """It does not exist, or was deleted."""
+    if_exists: bool
+    """It exists."""

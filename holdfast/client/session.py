@@ -1,0 +1,59 @@
+"""What a session has seen, per space: the token to hand to the next request.
+
+The token is the doors' own; what it stands for is known here only from the context beside it.
+Answers of requests that ran at the same time may arrive in any order, so an answer that saw less
+than an earlier one must not take the token back.
+
+Invariant: per space, the token kept is of an answer that no other kept answer goes beyond.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+
+from holdfast.client.records import Context
+
+
+class Session:
+    """Tokens by space. Safe for threads."""
+
+    def __init__(self, tokens: Mapping[str, bytes] | None = None) -> None:
+        self._lock = threading.Lock()
+        self._tokens: dict[str, tuple[bytes, Context | None]] = {
+            space: (token, None) for space, token in (tokens or {}).items()
+        }
+
+    @property
+    def tokens(self) -> dict[str, bytes]:
+        """Hand these to another session to go on with what this one has seen."""
+        with self._lock:
+            return {space: token for space, (token, _) in self._tokens.items()}
+
+    @property
+    def spaces(self) -> tuple[str, ...]:
+        """The spaces that this session has talked of."""
+        with self._lock:
+            return tuple(self._tokens)
+
+    def token(self, space: str) -> bytes:
+        """The token for a request, or nothing."""
+        with self._lock:
+            return self._tokens.get(space, (b"", None))[0]
+
+    def learn(self, space: str, token: bytes, context: Context | None) -> None:
+        """Keeps the token of an answer, unless a newer one is kept already."""
+        if not token:
+            return
+        with self._lock:
+            _, had = self._tokens.get(space, (b"", None))
+            if had is None or context is None or not had.covers(context):
+                self._tokens[space] = (token, context)
+
+    def forget(self, space: str | None = None) -> None:
+        """Begins anew, in one space or in all: nothing is carried over."""
+        with self._lock:
+            if space is None:
+                self._tokens.clear()
+            else:
+                self._tokens.pop(space, None)

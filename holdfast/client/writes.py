@@ -1,0 +1,156 @@
+"""Writing: from what the caller says to commits, and what becomes of them.
+
+Every method returns steps (see `call`), so that both clients share all of it.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from holdfast.client import values, wire
+from holdfast.client.call import Call, Steps, method
+from holdfast.client.commits import Add, Delete, Expect, Op, Patch, Put, Receipt
+from holdfast.client.limits import WRITE_TIMEOUT_S
+from holdfast.client.options import CommitOptions, WriteOptions
+from holdfast.client.paths import one_space
+from holdfast.client.records import Actor, ActorKind, JsonObject, Record, context_of
+from holdfast.client.session import Session
+from holdfast.errors import InvalidArgument, RevisionMismatch
+from holdfast.v1 import state_service_pb2 as state
+
+COMMIT_ID_BYTES = 16
+
+
+def actor_of(actor: Actor | tuple[str, str]) -> Actor:
+    """The actor of what a caller gave. Raises InvalidArgument."""
+    if isinstance(actor, Actor):
+        return actor
+    name, kind = actor
+    try:
+        return Actor(name, ActorKind(kind))
+    except ValueError:
+        known = ", ".join(ActorKind)
+        raise InvalidArgument(
+            "UNKNOWN_ENUM_VALUE", f"kinds of actors are {known}, not {kind!r}"
+        ) from None
+
+
+class Writes:
+    """Makes commits in the name of `actor`, within `session`."""
+
+    def __init__(
+        self,
+        actor: Actor | None,
+        session: Session,
+        new_id: Callable[[], bytes] = lambda: secrets.token_bytes(COMMIT_ID_BYTES),
+    ) -> None:
+        self._actor = actor
+        self._session = session
+        self._new_id = new_id
+
+    def put(self, path: str, value: JsonObject | str, options: WriteOptions) -> Steps[Receipt]:
+        """See `AsyncClient.put`."""
+        try:
+            return (yield from self._one(Put(path, value), options))
+        except RevisionMismatch:
+            reduced = _reduced(path, value, options)
+            if reduced is None:
+                raise
+        # The refused put was not stored, so the patch is another commit, with an id of its own.
+        rest = options.copy()
+        rest.pop("commit_id", None)
+        return (yield from self._one(reduced, rest))
+
+    def patch(
+        self, path: str, sets: JsonObject | str, remove: Iterable[str], options: WriteOptions
+    ) -> Steps[Receipt]:
+        """See `AsyncClient.patch`."""
+        return self._one(Patch(path, sets, tuple(remove)), options)
+
+    def delete(self, path: str, options: WriteOptions) -> Steps[Receipt]:
+        """See `AsyncClient.delete`."""
+        return self._one(Delete(path), options)
+
+    def add(self, path: str, deltas: Mapping[str, int], options: WriteOptions) -> Steps[Receipt]:
+        """See `AsyncClient.add`."""
+        return self._one(Add(path, deltas), options)
+
+    def commit(self, ops: Iterable[Op], options: CommitOptions) -> Steps[Receipt]:
+        """See `AsyncClient.commit`."""
+        call = self._call(tuple(ops), options)
+        response: state.CommitResponse = yield call
+        answer = wire.answer_from(response.answer)
+        space = response.op_id.space
+        self._session.learn(space, response.answer.session_token, answer.context)
+        return Receipt(
+            op_id=wire.op_id_from(response.op_id),
+            known=wire.outcome_from(response.outcome),
+            answer=answer,
+            applied_locally=response.applied_locally,
+        )
+
+    def _one(self, op: Op, options: WriteOptions) -> Steps[Receipt]:
+        rest: dict[str, Any] = dict(options)
+        expect = list(rest.pop("expect", ()))
+        version = rest.pop("if_version", None)
+        if version is not None:
+            expect.append(Expect.at(op.path, version))
+        if rest.pop("if_absent", False):
+            expect.append(Expect.absent(op.path))
+        if rest.pop("if_exists", False):
+            expect.append(Expect.present(op.path))
+        narrowed: CommitOptions = {**rest, "expect": expect}  # type: ignore[typeddict-item]
+        return self.commit((op,), narrowed)
+
+    def _call(self, ops: tuple[Op, ...], options: CommitOptions) -> Call:
+        if not ops:
+            raise InvalidArgument("NO_OPS", "the commit is empty")
+        request = state.CommitRequest(
+            space=one_space(values.encodable(op.path) for op in ops),
+            ops=map(wire.op_to, ops),
+            preconditions=map(wire.expect_to, options.get("expect", ())),
+            level=wire.level_to(options.get("level")),
+            actor=wire.actor_to(self._author(options)),
+            correlation_id=values.encodable(options.get("correlation_id", "")),
+            causation_id=options.get("causation_id", b""),
+        )
+        request.session_token = self._session.token(request.space)
+        context = options.get("context") or context_of(options.get("based_on", ()))
+        if context is not None:
+            request.context.CopyFrom(wire.context_to(context))
+        retry = options.get("retry", True)
+        request.commit_id = options.get("commit_id") or (self._new_id() if retry else b"")
+        return Call(
+            method("StateService.Commit"),
+            request,
+            timeout_s=options.get("timeout_s", WRITE_TIMEOUT_S),
+            repeatable=bool(request.commit_id) and retry,
+            commit_id=request.commit_id,
+        )
+
+    def _author(self, options: CommitOptions) -> Actor:
+        actor = options.get("actor", self._actor)
+        if actor is None:
+            raise InvalidArgument(
+                "MALFORMED_REQUEST",
+                "nobody is named as the author",
+                remedy='Give the client an actor: Client(actor=("arm-3", "robot")).',
+            )
+        return actor_of(actor)
+
+
+def _reduced(path: str, value: JsonObject | str, options: WriteOptions) -> Patch | None:
+    """The put as a patch of what its author had read, or None where that is not what was meant.
+
+    With a condition the caller wants to know of the mismatch; without the record that was read
+    there is nothing to reduce against.
+    """
+    read = options.get("based_on")
+    conditional = any(options.get(name) for name in ("if_version", "if_absent", "if_exists"))
+    if not isinstance(read, Record) or read.path != path or conditional or options.get("expect"):
+        return None
+    wanted = values.decode(value) if isinstance(value, str) else value
+    sets, remove = values.diff({} if read.deleted else read.value, wanted)
+    return Patch(path, sets, remove)

@@ -1,0 +1,1 @@
+"""Parts of the daemons against each other, over real sockets."""
