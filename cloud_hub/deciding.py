@@ -1,0 +1,390 @@
+"""One group of submissions on one space, decided without I/O.
+
+The transaction loads what the group touches, hands it here, and writes what
+comes out. Order of arrival is order of decision; each submission sees what the
+ones before it did.
+
+Invariant: revisions given are consecutive from the head's, and each decided
+commit of an origin is the next of that origin.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from cloud_hub.origins import Watermark
+from cloud_hub.submissions import AuthorContext, Pushed, Receipt, Requested, Voided
+from holdfast.host.door import Refusal
+from sync import messages as m
+from sync.apply import apply
+from sync.batch import Batch, Decided, batch_of
+from sync.clock import decide_stamp, stamp_at
+from sync.commit import (
+    Actor,
+    ActorKind,
+    Commit,
+    Extra,
+    Kind,
+    Op,
+    OpId,
+    Outcome,
+    OutcomeKind,
+)
+from sync.context import Author
+from sync.policy import POLICIES, RESERVED_PREFIX, InvalidPolicy, Policies
+from sync.position import ID_BYTES, Lineage, Position, UnknownEpoch
+from sync.reduce import Put, Request, RuleMismatch, reduce
+from sync.resolve import Conflict, Key, Resolver, Working
+from sync.values import InvalidValue
+
+NO_ID = bytes(ID_BYTES)
+
+
+NOTHING_DECIDED = Watermark(0, NO_ID, 0, 0)
+"""The watermark of an origin before its first commit."""
+
+
+@dataclass(frozen=True, slots=True)
+class First:
+    """Where a commit id was decided first."""
+
+    origin: bytes
+    seq: int
+    revision: int
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One batch of the group, decided. `pushed` is set if its block can go on as it came."""
+
+    decided: Decided
+    origin: int
+    edge_block: Pushed | None
+    conflicts: tuple[Conflict, ...]
+
+
+@dataclass(slots=True)
+class Loaded:
+    """What a transaction has read for a group.
+
+    `floors` holds the greatest stamp at or below each base that occurs.
+    """
+
+    space: str
+    lineage: Lineage
+    revision: int
+    marks: dict[int, Watermark]
+    records: dict[Key, Working]
+    policies: Policies
+    names: Mapping[int, bytes]
+    numbers: Mapping[bytes, int]
+    floors: Mapping[int, int]
+    firsts: dict[bytes, First]
+
+
+@dataclass(slots=True)
+class Decider:
+    """Decides one group."""
+
+    loaded: Loaded
+    hub_origin: bytes
+    hub_ms: int
+    entries: list[Entry] = field(default_factory=list)
+    revision: int = 0
+    _resolver: Resolver = field(init=False)
+
+    def __post_init__(self) -> None:
+        got = self.loaded
+        self.revision = got.revision
+        self._resolver = Resolver(got.records, got.policies, got.names, got.numbers)
+
+    # -- edges ---------------------------------------------------------------
+
+    def push(self, item: Pushed) -> m.PushResult | m.PushRefused:
+        """Decides what of a push has not been decided yet."""
+        batch = item.batch
+        number = self.loaded.numbers[batch.origin]
+        mark = self.loaded.marks.get(number, NOTHING_DECIDED)
+        refusal = _refusal(batch, mark)
+        if refusal is not None:
+            return refusal
+        known = mark.seq - batch.first_seq + 1
+        if known < len(batch):
+            fresh = batch.slice(known, len(batch)) if known else batch
+            self._decide(fresh, number, None if known else item)
+        return self.result(batch.origin)
+
+    def void(self, item: Voided) -> m.PushResult | m.PushRefused:
+        """Decides seqs as lost, with the reason that their edge gave."""
+        gone = item.gone
+        number = self.loaded.numbers[gone.origin]
+        mark = self.loaded.marks.get(number, NOTHING_DECIDED)
+        batch = _lost(gone, mark.stamp)
+        refusal = _refusal(batch, mark) if gone.commit_ids else _gap(batch, mark)
+        if refusal is not None:
+            return refusal
+        known = mark.seq - batch.first_seq + 1
+        if known < len(batch):
+            fresh = batch.slice(known, len(batch)) if known else batch
+            outcome = Outcome(OutcomeKind.LOST, gone.reason)
+            self._decide(fresh, number, None, dict.fromkeys(range(len(fresh)), outcome))
+        return self.result(gone.origin)
+
+    def result(self, origin: bytes) -> m.PushResult:
+        """Where an origin stands now."""
+        got = self.loaded
+        mark = got.marks.get(got.numbers[origin], NOTHING_DECIDED)
+        position = Position(got.lineage.present.ordinal, got.space, mark.revision)
+        return m.PushResult(got.space, origin, mark.seq, mark.commit_id, position)
+
+    # -- the hub's own door --------------------------------------------------
+
+    def request(self, item: Requested) -> Receipt:
+        """Decides a commit on the state as it is now. Raises Refusal; then nothing is changed."""
+        got = self.loaded
+        first = got.firsts.get(item.commit_id)
+        if first is not None:
+            return self._receipt(first.origin, first.seq, item.commit_id, first.revision,
+                                 first.outcome)  # fmt: skip
+        for wanted in item.preconditions:
+            if not self._resolver.holds(wanted):
+                raise self._mismatch(wanted.collection, wanted.key)
+        number = got.numbers[self.hub_origin]
+        seq = got.marks.get(number, NOTHING_DECIDED).seq + 1
+        commit = self._commit(item, seq)
+        entry = self._decide(
+            batch_of(got.space, self.hub_origin, got.lineage.present.ordinal, [commit]),
+            number, None,
+        )  # fmt: skip
+        return self._receipt(self.hub_origin, seq, item.commit_id, self.revision,
+                             entry.decided.outcome(0))  # fmt: skip
+
+    def _commit(self, item: Requested, seq: int) -> Commit:
+        base, seen = self.revision, item.context.seen if item.context else ()
+        if item.context is not None:
+            base = min(base, self._effective(item.context.base))
+        return Commit(
+            id=item.commit_id,
+            seq=seq,
+            base=base,
+            seen=0 if item.context else seq - 1,
+            claimed=stamp_at(self.hub_ms),
+            actor=item.actor,
+            ops=self._reduced(item),
+            extra=Extra(
+                seen=seen,
+                preconditions=(),
+                correlation_id=item.correlation_id,
+                causation_id=item.causation_id,
+                retryable=item.retryable,
+            ),
+        )
+
+    def _reduced(self, item: Requested) -> tuple[Op, ...]:
+        """The request's operations on the records as they are; later ones see earlier ones."""
+        views: dict[Key, bytes | None] = {}
+        ops: list[Op] = []
+        for request in item.requests:
+            key = (request.collection, request.key)
+            self._check_permitted(item, request)
+            if isinstance(request, Put) and item.context is not None:
+                self._check_current(key, item.context)
+            record = self.loaded.records.get(key)
+            live = views.get(key, record.live if record else None)
+            try:
+                reduced = reduce(request, live, self.loaded.policies.of(request.collection))
+                for op in reduced:
+                    live = apply(op.kind, op.payload, live)
+            except (InvalidValue, RuleMismatch) as error:
+                raise Refusal(error.reason, str(error)) from error
+            views[key] = live
+            ops.extend(reduced)
+        return tuple(ops)
+
+    def _check_permitted(self, item: Requested, request: Request) -> None:
+        name = request.collection
+        if name.startswith(RESERVED_PREFIX) and not item.system:
+            raise Refusal("RESERVED_COLLECTION", f"{name} belongs to the system")
+        policies = self.loaded.policies
+        if policies.space.strict and not policies.declared(name) and not item.system:
+            raise Refusal(
+                "UNDECLARED_COLLECTION", f"the space {item.space} is strict and has no {name}"
+            )
+        if name == POLICIES:
+            self._check_policy(request)
+
+    def _check_policy(self, request: Request) -> None:
+        value = request.value if isinstance(request, Put) else None
+        try:
+            self.loaded.policies.with_record(request.key, value)
+        except InvalidPolicy as error:
+            raise Refusal(error.reason, str(error)) from error
+
+    def _check_current(self, key: Key, context: AuthorContext) -> None:
+        """A put is the difference from what was read; so what was read must still be there."""
+        record = self.loaded.records.get(key)
+        if record is None:
+            return
+        numbers = self.loaded.numbers
+        seen = {numbers[name]: seq for name, seq in context.seen if name in numbers}
+        author = Author(-1, 0, self._effective(context.base), 0, seen, 0, 0)
+        if not author.saw_all_of(record.last, record.other):
+            raise self._mismatch(*key)
+
+    def _mismatch(self, collection: str, key: str) -> Refusal:
+        record = self.loaded.records.get((collection, key))
+        return Refusal(
+            "REVISION_MISMATCH",
+            f"{collection}/{key} is not as the commit demands",
+            metadata={
+                "collection": collection,
+                "key": key,
+                "exists": str(record is not None and not record.deleted).lower(),
+                "revision": str(record.revision if record else 0),
+                "epoch": str(self.loaded.lineage.present.ordinal),
+            },
+        )
+
+    def _receipt(
+        self, origin: bytes, seq: int, commit_id: bytes, revision: int, outcome: Outcome
+    ) -> Receipt:
+        epoch = self.loaded.lineage.present.ordinal
+        return Receipt(
+            OpId(origin, seq, commit_id), Position(epoch, self.loaded.space, revision), outcome
+        )
+
+    # -- both ----------------------------------------------------------------
+
+    def _decide(
+        self, batch: Batch, number: int, pushed: Pushed | None,
+        forced: Mapping[int, Outcome] | None = None,
+    ) -> Entry:  # fmt: skip
+        got = self.loaded
+        batch, repeated = self._emptied(batch)
+        bases = self._bases(batch)
+        stamps = self._stamps(batch, number, bases)
+        first = self.revision + 1
+        made = self._resolver.decide(batch, number, first, stamps, bases)
+        made.outcomes.update(repeated)
+        made.outcomes.update(forced or {})
+        kinds, payloads = bytes(made.kinds), tuple(made.payloads)
+        untouched = not repeated and kinds == batch.kinds and payloads == batch.payloads
+        decided = Decided(
+            batch=batch if untouched else batch.with_ops(kinds, payloads),
+            epoch=got.lineage.present.ordinal,
+            first_revision=first,
+            stamps=stamps,
+            previous=tuple(made.previous),
+            outcomes=made.outcomes,
+        )
+        entry = Entry(decided, number, pushed if untouched else None, tuple(made.conflicts))
+        self.entries.append(entry)
+        self.revision = decided.last_revision
+        got.marks[number] = Watermark(
+            batch.last_seq, batch.commit_ids[-1], self.revision, stamps[-1]
+        )
+        self._remember(decided)
+        return entry
+
+    def _emptied(self, batch: Batch) -> tuple[Batch, dict[int, Outcome]]:
+        """Commits whose id was decided before, at another door, take no second effect."""
+        firsts = self.loaded.firsts
+        repeated = {
+            index: firsts[batch.commit_ids[index]]
+            for index, extra in batch.extras.items()
+            if extra.retryable and batch.commit_ids[index] in firsts
+        }
+        if not repeated:
+            return batch, {}
+        kinds, payloads, start = bytearray(batch.kinds), list(batch.payloads), 0
+        for index, count in enumerate(batch.op_counts):
+            if index in repeated:
+                kinds[start : start + count] = bytes([Kind.NONE]) * count
+                payloads[start : start + count] = [b""] * count
+            start += count
+        outcomes = {
+            index: replace(first.outcome, by_origin=first.origin, by_seq=first.seq)
+            for index, first in repeated.items()
+        }
+        return batch.with_ops(bytes(kinds), tuple(payloads)), outcomes
+
+    def _remember(self, decided: Decided) -> None:
+        batch = decided.batch
+        for index, extra in batch.extras.items():
+            if extra.retryable:
+                first = First(
+                    batch.origin, batch.first_seq + index, decided.first_revision + index,
+                    decided.outcome(index),
+                )  # fmt: skip
+                self.loaded.firsts.setdefault(batch.commit_ids[index], first)
+
+    def _bases(self, batch: Batch) -> tuple[int, ...]:
+        got = self.loaded
+        if batch.base_epoch == got.lineage.present.ordinal:
+            return batch.bases
+        known = {
+            base: self._effective(Position(batch.base_epoch, got.space, base))
+            for base in set(batch.bases)
+        }
+        return tuple(known[base] for base in batch.bases)
+
+    def _effective(self, position: Position) -> int:
+        """A base in a history that is not known here has seen nothing of this one."""
+        try:
+            return self.loaded.lineage.effective(position)
+        except UnknownEpoch:
+            return 0
+
+    def _stamps(self, batch: Batch, number: int, bases: tuple[int, ...]) -> tuple[int, ...]:
+        """Clamped to the hub's time, above all that the author had seen and its origin's own."""
+        floors, marks = self.loaded.floors, self.loaded.marks
+        last = marks.get(number, NOTHING_DECIDED).stamp
+        stamps = []
+        for index, base in enumerate(bases):
+            floor = max(last, floors.get(base, 0))
+            extra = batch.extras.get(index)
+            if extra is not None:
+                for origin, _ in extra.seen:
+                    seen = marks.get(self.loaded.numbers.get(origin, 0), NOTHING_DECIDED)
+                    floor = max(floor, seen.stamp)
+            last = decide_stamp(batch.claimed[index], self.hub_ms, floor)
+            stamps.append(last)
+        return tuple(stamps)
+
+
+def _gap(batch: Batch, mark: Watermark) -> m.PushRefused | None:
+    if batch.first_seq <= mark.seq + 1:
+        return None
+    message = f"expected seq {mark.seq + 1}, not {batch.first_seq}: send it, or declare it void"
+    return m.PushRefused(batch.space, batch.origin, "SEQ_GAP", message, mark.seq)
+
+
+def _refusal(batch: Batch, mark: Watermark) -> m.PushRefused | None:
+    """Gaps, and an id at the watermark that is not the one decided there."""
+    at = mark.seq - batch.first_seq
+    if 0 <= at < len(batch) and batch.commit_ids[at] != mark.commit_id:
+        message = f"another commit was decided at seq {mark.seq} of this origin"
+        return m.PushRefused(batch.space, batch.origin, "ORIGIN_COPIED", message, mark.seq)
+    return _gap(batch, mark)
+
+
+def _lost(gone: m.VoidRange, stamp: int) -> Batch:
+    count = gone.count
+    return Batch(
+        space=gone.space,
+        origin=gone.origin,
+        first_seq=gone.first_seq,
+        base_epoch=0,
+        commit_ids=gone.commit_ids or (NO_ID,) * count,
+        bases=(0,) * count,
+        seens=(0,) * count,
+        claimed=(stamp,) * count,
+        actors=(Actor("edge-agent", ActorKind.SYSTEM),) * count,
+        op_counts=(0,) * count,
+        collections=(),
+        keys=(),
+        kinds=b"",
+        payloads=(),
+    )

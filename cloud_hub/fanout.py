@@ -1,0 +1,130 @@
+"""Tells every stream and watcher what has been decided.
+
+The newest rows of each space's log are kept in memory, bounded by bytes; who is
+further behind reads the log. Nothing is queued per reader: a reader has a
+cursor and asks for what comes after it, so a slow one costs nothing and stalls
+nobody. Published only after the transaction is durable.
+
+Invariant: the rows kept for a space are consecutive and end at its head.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict, deque
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+
+from cloud_hub.change_log import LogRow
+from sync.messages import CollectionDigest, Scope
+
+KEPT_BYTES = 32 << 20
+"""Rows kept per space: some 500,000 small changes, which covers a reconnect of everybody."""
+
+KEPT_ENCODINGS = 64
+"""Encodings for scopes: a page of rows for the few scopes that a fleet has."""
+
+ReadRows = Callable[[str, int], Awaitable[Sequence[LogRow]]]
+"""Reads a bounded number of rows of a space after a revision from the log."""
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The newest state of a space that has been published. `digests` are those of
+    exactly this revision; `rank` is the space's place in the order of draining."""
+
+    epoch: int
+    revision: int
+    token: bytes
+    digests: tuple[CollectionDigest, ...]
+    rank: int
+
+
+@dataclass(slots=True)
+class _Space:
+    head: Head | None = None
+    rows: deque[LogRow] = field(default_factory=deque)
+    size: int = 0
+    listeners: set[asyncio.Event] = field(default_factory=set)
+
+
+class Fanout:
+    """What all readers of decided commits share."""
+
+    def __init__(self, read_rows: ReadRows) -> None:
+        self._read_rows = read_rows
+        self._spaces: dict[str, _Space] = {}
+        self._encodings: OrderedDict[tuple[str, int, Scope, str], LogRow | None] = OrderedDict()
+
+    def publish(self, space: str, rows: Sequence[LogRow], head: Head) -> None:
+        """Rows that are durable, consecutive with those before."""
+        state = self._state(space)
+        before = state.head.revision if state.head else None
+        if rows and before is not None and rows[0].first_revision != before + 1:
+            state.rows.clear()  # another process decided what is between
+            state.size = 0
+        for row in rows:
+            state.rows.append(row)
+            state.size += row.size
+        while state.size > KEPT_BYTES and len(state.rows) > 1:
+            state.size -= state.rows.popleft().size
+        state.head = head
+        for listener in state.listeners:
+            listener.set()
+
+    def head(self, space: str) -> Head | None:
+        """The newest published state; None before the first."""
+        state = self._spaces.get(space)
+        return state.head if state else None
+
+    def rank(self, space: str) -> int:
+        """Spaces of a lower rank go first."""
+        head = self.head(space)
+        return head.rank if head else 0
+
+    def listen(self, space: str, wake: asyncio.Event) -> None:
+        """Sets `wake` at every publication in a space, until `forget`."""
+        self._state(space).listeners.add(wake)
+
+    def forget(self, space: str, wake: asyncio.Event) -> None:
+        self._state(space).listeners.discard(wake)
+
+    async def rows_after(self, space: str, revision: int) -> Sequence[LogRow]:
+        """A bounded number of rows after `revision`, oldest first; empty at the head."""
+        state = self._state(space)
+        if state.head is not None and revision >= state.head.revision:
+            return ()
+        if state.rows and state.rows[0].first_revision <= revision + 1:
+            return [row for row in state.rows if row.last_revision > revision]
+        return await self._read_rows(space, revision)
+
+    def encoded(self, row: LogRow, space: str, scope: Scope, codec_name: str) -> LogRow | None:
+        """The row as a stream of this scope and codec gets it; None if nothing of it is inside.
+
+        As it is in the log where that will do, else encoded once per scope and codec.
+        """
+        if scope.whole and row.codec == codec_name:
+            return row
+        key = (space, row.last_revision, scope, codec_name)
+        if key in self._encodings:
+            self._encodings.move_to_end(key)
+            return self._encodings[key]
+        encoded = _within(row, space, scope, codec_name)
+        self._encodings[key] = encoded
+        if len(self._encodings) > KEPT_ENCODINGS:
+            self._encodings.popitem(last=False)
+        return encoded
+
+    def _state(self, space: str) -> _Space:
+        return self._spaces.setdefault(space, _Space())
+
+
+def _within(row: LogRow, space: str, scope: Scope, codec_name: str) -> LogRow | None:
+    decided = row.decided(space)
+    names = set(decided.batch.collections)
+    inside = frozenset(name for name in names if scope.covers(name))
+    if not inside:
+        return None
+    if inside == names and row.codec == codec_name:
+        return row
+    return row.encoded_as(decided.within(inside), codec_name)

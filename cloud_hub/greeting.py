@@ -1,0 +1,125 @@
+"""What an edge is told when it comes, and when it asks where the hub stands.
+
+For each space of the hello: where the head is, what is decided of the edge's
+origins, with the ids by which both sides see whether they mean the same
+commits, and whether the edge's replica may go on from its cursor.
+"""
+
+from __future__ import annotations
+
+from cloud_hub import change_log, epochs, heads, origins
+from cloud_hub.cursors import CursorKey, InvalidCursor
+from cloud_hub.deciding import NOTHING_DECIDED
+from cloud_hub.heads import Head
+from cloud_hub.storage.driver import Driver, Transaction
+from holdfast.host.clock import Clock
+from sync import framing
+from sync import messages as m
+from sync.batch import MAX_PAYLOAD_BYTES
+from sync.position import Lineage, Position, UnknownEpoch
+
+
+class Greeter:
+    """Answers from the database, never from memory."""
+
+    def __init__(self, driver: Driver, clock: Clock, key: CursorKey, hub: str) -> None:
+        self._driver, self._clock, self._hub = driver, clock, hub
+        self.key = key
+
+    def codec_of(self, hello: m.Hello) -> str:
+        """The best compression that both sides have."""
+        both = [name for name in framing.available_codecs() if name in hello.codecs]
+        return both[0] if both else framing.IDENTITY
+
+    async def greet(self, hello: m.Hello, credit: m.Credit) -> m.Welcome:
+        """The welcome for an edge whose older streams have ended."""
+
+        async def work(tx: Transaction) -> tuple[Lineage, list[m.SpaceWelcome]]:
+            lineage = await epochs.load(tx)
+            return lineage, [await self._space(tx, lineage, space) for space in hello.spaces]
+
+        lineage, spaces = await self._driver.read(work)
+        return m.Welcome(
+            hub=self._hub,
+            version=max(set(hello.versions) & set(m.PROTOCOL_VERSIONS)),
+            lineage=lineage.epochs,
+            spaces=tuple(spaces),
+            codec=self.codec_of(hello),
+            max_message_bytes=2 * MAX_PAYLOAD_BYTES,
+            wall_ms=self._clock.wall_ms(),
+            credit=credit,
+        )
+
+    async def compare(self, compare: m.CompareIds) -> m.ComparedIds:
+        """The ids that were decided at these seqs."""
+
+        async def work(tx: Transaction) -> m.ComparedIds:
+            numbers = await origins.numbers(tx, [compare.origin])
+            number = numbers.get(compare.origin)
+            found = [
+                (seq, await _id_at(tx, compare.space, number, seq) if number else b"")
+                for seq in compare.seqs
+            ]
+            return m.ComparedIds(compare.space, compare.origin, tuple(found))
+
+        return await self._driver.read(work)
+
+    async def heartbeat(self, beat: m.EdgeHeartbeat, spaces: list[str]) -> m.HubHeartbeat:
+        """Heads read after the heartbeat has come."""
+
+        async def work(tx: Transaction) -> dict[str, Head]:
+            return await heads.read_many(tx, spaces)
+
+        found = await self._driver.read(work)
+        positions = tuple(Position(h.epoch, h.space, h.revision) for h in found.values())
+        return m.HubHeartbeat(beat.nonce, self._clock.wall_ms(), positions)
+
+    async def _space(
+        self, tx: Transaction, lineage: Lineage, hello: m.SpaceHello
+    ) -> m.SpaceWelcome:
+        found = await heads.read(tx, hello.space)
+        head = found or Head(hello.space, lineage.present.ordinal, 0, b"", 0)
+        numbers = await origins.numbers(tx, [state.origin for state in hello.origins])
+        marks = await origins.watermarks(tx, hello.space, numbers.values())
+        states: list[m.OriginState] = []
+        for mine in hello.origins:
+            number = numbers.get(mine.origin, 0)
+            mark = marks.get(number, NOTHING_DECIDED)
+            commit_id = mark.commit_id
+            if mine.seq < mark.seq:
+                commit_id = await _id_at(tx, hello.space, number, mine.seq)
+            states.append(m.OriginState(mine.origin, mark.seq, commit_id))
+        refusal = await self._refusal(tx, lineage, hello, head)
+        return m.SpaceWelcome(hello.space, head.epoch, head.revision, tuple(states), refusal)
+
+    async def _refusal(
+        self, tx: Transaction, lineage: Lineage, hello: m.SpaceHello, head: Head
+    ) -> str:
+        """Why a replica cannot go on from its cursor; empty if it can."""
+        cursor = hello.cursor
+        if cursor.revision == 0:
+            return ""
+        position = Position(cursor.epoch, hello.space, cursor.revision)
+        try:
+            token = self.key.token(position, cursor.token)
+            effective = lineage.effective(position)
+        except InvalidCursor as error:
+            return error.reason
+        except UnknownEpoch:
+            return "FORK_DETECTED"
+        if effective < cursor.revision or cursor.revision > head.revision:
+            return "FORK_DETECTED"
+        row = await change_log.at(tx, hello.space, cursor.revision)
+        if row is None:
+            return "COMPACTED"
+        return "" if row.token == token else "FORK_DETECTED"
+
+
+async def _id_at(tx: Transaction, space: str, number: int, seq: int) -> bytes:
+    """The commit id decided at a seq; empty if it is not known."""
+    if seq < 1:
+        return b""
+    row = await change_log.of_seq(tx, space, number, seq)
+    if row is None:
+        return b""
+    return row.decided(space).batch.commit_ids[seq - row.first_seq]

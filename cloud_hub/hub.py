@@ -1,0 +1,280 @@
+"""One hub process, put together: startup, serve, drain.
+
+Everything is handed what it needs here, and nowhere else. Draining goes from the
+outside in: no new calls, goodbye on every stream, what has been taken is
+decided, then the database closes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import secrets
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import grpc
+from grpc_health.v1 import health, health_pb2
+
+from cloud_hub import change_log, commit_ids, digests, epochs, fleet, heads, policies
+from cloud_hub.cursors import CursorKey
+from cloud_hub.fanout import Fanout, Head
+from cloud_hub.greeting import Greeter
+from cloud_hub.history import History
+from cloud_hub.ingest import Ingest
+from cloud_hub.meta import SECRET_BYTES, Identity, identify
+from cloud_hub.reads import Reads
+from cloud_hub.services.admin import AdminService
+from cloud_hub.services.replication import ReplicationService
+from cloud_hub.services.state import StateService
+from cloud_hub.storage.driver import Driver, Transaction
+from cloud_hub.storage.postgres import PostgresDriver
+from cloud_hub.storage.sqlite import SqliteDriver
+from cloud_hub.streams import EdgeState, Streams
+from cloud_hub.transaction import RANKS, Transactor
+from cloud_hub.watching import Events
+from holdfast.host.channels import server_options
+from holdfast.host.clock import BootClock, Clock
+from holdfast.host.datadir import DataDirectory
+from holdfast.host.door import UnknownMethods, add_service
+from holdfast.v1 import admin_service_pb2, replication_service_pb2, state_service_pb2
+from sync import framing
+from sync.messages import CollectionDigest
+from sync.position import ID_BYTES
+
+DATABASE_NAME = "hub.db"
+HOUSEKEEPING_SECONDS = 5.0
+"""How often edges' reports are written and old commit ids forgotten."""
+
+DRAIN_SECONDS = 10.0
+"""Time for calls in flight; what has been taken is decided in any case."""
+
+_SERVICES = {
+    "StateService": state_service_pb2.DESCRIPTOR,
+    "ReplicationService": replication_service_pb2.DESCRIPTOR,
+    "AdminService": admin_service_pb2.DESCRIPTOR,
+}
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class HubSettings:
+    """How a hub process runs. Exactly one of `data` (a directory, for SQLite) and `database`
+    (a PostgreSQL URL). `listen` is HOST:PORT; port 0 takes a free one."""
+
+    listen: str
+    data: Path | None = None
+    database: str = ""
+    name: str = ""
+    reflection: bool = False
+    allow_unsafe_database: bool = False
+    statement_cache: int = field(default=100)
+
+
+class Hub:
+    """A running hub. Make it with `started`."""
+
+    def __init__(
+        self, settings: HubSettings, driver: Driver, identity: Identity, clock: Clock
+    ) -> None:
+        self.settings, self.driver, self.clock = settings, driver, clock
+        name = settings.name or f"hub-{os.getpid()}"
+        key = CursorKey(identity.secret)
+        reads = Reads(driver)
+        self.fanout = Fanout(History(driver).rows_after)
+        transactor = Transactor(
+            driver,
+            clock,
+            secrets.token_bytes(ID_BYTES),
+            lambda: secrets.token_bytes(ID_BYTES),
+            framing.available_codecs()[0],
+        )
+        self.ingest = Ingest(transactor, self.fanout)
+        self.streams = Streams(clock, self._save_edges)
+        greeter = Greeter(driver, clock, key, name)
+        self._services: dict[str, object] = {
+            "StateService": StateService(self.ingest, self.fanout, reads, Events(driver)),
+            "ReplicationService": ReplicationService(
+                self.ingest, self.fanout, greeter, self.streams, clock
+            ),
+            "AdminService": AdminService(
+                name,
+                "postgresql" if settings.database else "sqlite",
+                driver,
+                self.ingest,
+                self.streams,
+                clock,
+                list,
+            ),
+        }
+        self._health = health.aio.HealthServicer()
+        self._server = grpc.aio.server(options=server_options())
+        self.port = 0
+
+    async def start(self) -> None:
+        """Learns where every space is, then listens. Raises OSError if the address is taken."""
+        await self._publish_heads()
+        for name, service in self._services.items():
+            add_service(self._server, _SERVICES[name].services_by_name[name], service)
+        self._server.add_generic_rpc_handlers((_health_handler(self._health),))
+        if self.settings.reflection:
+            _enable_reflection(self._server)
+        self._server.add_generic_rpc_handlers((UnknownMethods(),))
+        try:
+            self.port = self._server.add_insecure_port(self.settings.listen)
+        except RuntimeError as error:
+            raise OSError(f"cannot listen on {self.settings.listen}: {error}") from error
+        await self._server.start()
+        for name in ("", *(f"holdfast.v1.{each}" for each in self._services)):
+            await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Serves until `stop` is set, then drains."""
+        keeper = asyncio.create_task(self._keep_house())
+        try:
+            await stop.wait()
+        finally:
+            keeper.cancel()
+            await asyncio.gather(keeper, return_exceptions=True)
+            await self.drain()
+
+    async def drain(self) -> None:
+        """Ends in order: nothing that was taken is left undecided."""
+        await self._health.enter_graceful_shutdown()
+        await self.streams.close("SHUTTING_DOWN", "the hub stops", 500)
+        await self.ingest.close()
+        await self._server.stop(DRAIN_SECONDS)
+        await self.streams.save()
+
+    # -- house -----------------------------------------------------------------
+
+    async def _publish_heads(self) -> None:
+        async def work(tx: Transaction) -> list[tuple[str, Head]]:
+            found: list[tuple[str, Head]] = []
+            page = await heads.page(tx, "", change_log.MAX_ROWS)
+            while page:
+                found += [(head.space, await _published(tx, head)) for head in page]
+                page = await heads.page(tx, page[-1].space, change_log.MAX_ROWS)
+            return found
+
+        for space, head in await self.driver.read(work):
+            self.fanout.publish(space, (), head)
+
+    async def _keep_house(self) -> None:
+        while True:
+            await asyncio.sleep(HOUSEKEEPING_SECONDS)
+            try:
+                await self.streams.save()
+                await self.driver.write(self._forget_old_ids)
+            except Exception as error:  # noqa: BLE001 - housekeeping waits for better times
+                _log.warning("housekeeping failed", exc_info=error)
+
+    async def _forget_old_ids(self, tx: Transaction) -> None:
+        await commit_ids.expire(tx, self.clock.wall_ms() - commit_ids.KEPT_MS)
+
+    async def _save_edges(self, states: list[EdgeState]) -> None:
+        edges = [
+            fleet.Edge(
+                state.edge, state.origin, state.last_seen_ms, state.pending, state.outbox_bytes,
+                state.skew_ms, state.alarms, state.software,
+            )
+            for state in states
+        ]  # fmt: skip
+        cursors = [
+            fleet.EdgeCursor(state.edge, c.space, c.epoch, c.revision, c.lowest_base)
+            for state in states
+            for c in state.cursors.values()
+        ]
+
+        async def work(tx: Transaction) -> None:
+            await fleet.save(tx, edges)
+            if cursors:
+                await fleet.save_cursors(tx, cursors)
+
+        await self.driver.write(work)
+
+
+async def _published(tx: Transaction, head: heads.Head) -> Head:
+    tallies = await digests.of_space(tx, head.space)
+    in_force = await policies.load(tx, head.space)
+    return Head(
+        head.epoch,
+        head.revision,
+        head.token,
+        tuple(CollectionDigest(n, t.digest, t.records) for n, t in sorted(tallies.items())),
+        RANKS[in_force.space.priority],
+    )
+
+
+@contextlib.asynccontextmanager
+async def started(settings: HubSettings, clock: Clock | None = None) -> AsyncIterator[Hub]:
+    """A hub that listens; it drains and closes at the end of the block.
+
+    Raises HostError (directory in use, database refused), StorageError, OSError.
+    """
+    used = clock or BootClock()
+    async with _database(settings, used) as driver:
+
+        async def work(tx: Transaction) -> Identity:
+            await epochs.begin(tx, secrets.token_bytes(ID_BYTES), used.wall_ms())
+            fresh = Identity(secrets.token_bytes(ID_BYTES), secrets.token_bytes(SECRET_BYTES))
+            return await identify(tx, fresh)
+
+        hub = Hub(settings, driver, await driver.write(work), used)
+        await hub.start()
+        yield hub
+
+
+@contextlib.asynccontextmanager
+async def _database(settings: HubSettings, clock: Clock) -> AsyncIterator[Driver]:
+    driver: Driver
+    if settings.database:
+        driver = await PostgresDriver.open(
+            settings.database,
+            clock.wall_ms(),
+            statement_cache_size=settings.statement_cache,
+            allow_unsafe=settings.allow_unsafe_database,
+        )
+        try:
+            yield driver
+        finally:
+            await driver.close()
+        return
+    assert settings.data is not None, "a hub has a directory or a database"
+    with DataDirectory.acquire(settings.data) as directory:
+        driver = await SqliteDriver.open(directory.path / DATABASE_NAME, clock.wall_ms())
+        try:
+            yield driver
+        finally:
+            await driver.close()
+
+
+def _health_handler(servicer: health.aio.HealthServicer) -> grpc.GenericRpcHandler:
+    return grpc.method_handlers_generic_handler(
+        "grpc.health.v1.Health",
+        {
+            "Check": grpc.unary_unary_rpc_method_handler(
+                servicer.Check,
+                request_deserializer=health_pb2.HealthCheckRequest.FromString,
+                response_serializer=health_pb2.HealthCheckResponse.SerializeToString,
+            ),
+            "Watch": grpc.unary_stream_rpc_method_handler(
+                servicer.Watch,
+                request_deserializer=health_pb2.HealthCheckRequest.FromString,
+                response_serializer=health_pb2.HealthCheckResponse.SerializeToString,
+            ),
+        },
+    )
+
+
+def _enable_reflection(server: grpc.aio.Server) -> None:
+    from grpc_reflection.v1alpha import reflection
+
+    names = [f"holdfast.v1.{name}" for name in _SERVICES]
+    reflection.enable_server_reflection(
+        [*names, "grpc.health.v1.Health", reflection.SERVICE_NAME], server
+    )

@@ -1,0 +1,134 @@
+"""The only writer of records and of the log.
+
+Submissions wait per space; one worker per space takes all that wait, up to a
+limit and without a timer, and has them decided in one transaction. Alone, a
+commit goes at once; under load the groups grow with the backlog.
+
+Order: the transaction is durable, then its submitters are answered, then
+readers are told. A failure of the database answers all of the group with it;
+nothing of the group is stored then, and edges send again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from cloud_hub.fanout import Fanout
+from cloud_hub.submissions import Answer, Submission, Waiting
+from cloud_hub.transaction import DecidedGroup, Transactor
+from holdfast.host import failpoints
+from holdfast.host.door import Refusal
+
+GROUP_COMMITS = 5_000
+"""Commits of one transaction: about 50 ms, which bounds how long a later one waits."""
+
+QUEUE_COMMITS = 200_000
+"""Commits that may wait per space. Streams are held by their credit long before; this
+holds back clients of the hub's own door."""
+
+BEFORE_COMMIT = failpoints.declare("hub.commit.before")
+AFTER_COMMIT = failpoints.declare("hub.commit.after")
+AFTER_ANSWER = failpoints.declare("hub.answer.after")
+AFTER_FANOUT = failpoints.declare("hub.fanout.after")
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class _Queue:
+    """What waits in one space, and who works on it. `weight` counts commits."""
+
+    waiting: deque[Waiting] = field(default_factory=deque)
+    weight: int = 0
+    worker: asyncio.Task[None] | None = None
+
+    def put(self, waiting: Waiting) -> None:
+        self.waiting.append(waiting)
+        self.weight += waiting.submission.weight
+
+    def take(self) -> list[Waiting]:
+        """All that waits, up to the size of a group; one in any case."""
+        group: list[Waiting] = []
+        weight = 0
+        while self.waiting:
+            weight += self.waiting[0].submission.weight
+            if group and weight > GROUP_COMMITS:
+                break
+            group.append(self.waiting.popleft())
+        self.weight -= sum(taken.submission.weight for taken in group)
+        return group
+
+
+class Ingest:
+    """Groups what is submitted and has it decided."""
+
+    def __init__(self, transactor: Transactor, fanout: Fanout) -> None:
+        self._transactor, self._fanout = transactor, fanout
+        self._queues: dict[str, _Queue] = {}
+        self._closing = False
+        self.commits = 0
+
+    async def submit(self, submission: Submission) -> Answer:
+        """Has it decided. Raises Refusal, StorageError; a request is then not stored."""
+        return await self.enqueue(submission)
+
+    def enqueue(self, submission: Submission) -> asyncio.Future[Answer]:
+        """Takes a place in the order of its space; the future has the answer."""
+        waiting = Waiting(submission)
+        space = waiting.space
+        if self._closing:
+            waiting.answer.set_exception(Refusal("SHUTTING_DOWN"))
+            return waiting.answer
+        queue = self._queues.get(space)
+        if queue is None:
+            queue = self._queues[space] = _Queue()
+            queue.worker = asyncio.create_task(self._work(space, queue), name=f"ingest-{space}")
+        if queue.weight > QUEUE_COMMITS:
+            waiting.answer.set_exception(Refusal("TOO_BUSY"))
+        else:
+            queue.put(waiting)
+        return waiting.answer
+
+    async def close(self) -> None:
+        """Takes nothing new and waits for what has been taken."""
+        self._closing = True
+        workers = [queue.worker for queue in self._queues.values() if queue.worker]
+        await asyncio.gather(*workers, return_exceptions=True)
+
+    async def _work(self, space: str, queue: _Queue) -> None:
+        """Until nothing waits."""
+        try:
+            while group := queue.take():
+                await self._decide(space, group)
+        finally:
+            del self._queues[space]
+
+    async def _decide(self, space: str, group: Sequence[Waiting]) -> None:
+        try:
+            BEFORE_COMMIT()
+            decided = await self._transactor.decide(space, [w.submission for w in group])
+            AFTER_COMMIT()
+        except Exception as error:  # noqa: BLE001 - every submitter is told, whatever it is
+            _log.error("a group of %d on %s failed", len(group), space, exc_info=error)
+            for waiting in group:
+                if not waiting.answer.done():
+                    waiting.answer.set_exception(error)
+            return
+        self._answer(group, decided)
+        AFTER_ANSWER()
+        self._fanout.publish(space, decided.rows, decided.head)
+        AFTER_FANOUT()
+        self.commits += decided.commits
+
+    def _answer(self, group: Sequence[Waiting], decided: DecidedGroup) -> None:
+        for waiting, answer in zip(group, decided.answers, strict=True):
+            if waiting.answer.done():
+                continue
+            if isinstance(answer, Refusal):
+                waiting.answer.set_exception(answer)
+            else:
+                waiting.answer.set_result(answer)

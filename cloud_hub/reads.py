@@ -1,0 +1,209 @@
+"""Reading the hub's state: each answer from one consistent snapshot.
+
+Invariant: position and records of an answer are of one moment, and no page
+looks at more records than it was allowed to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from cloud_hub import change_log, commit_ids, epochs, heads, origins, records
+from cloud_hub.records import StoredRecord
+from cloud_hub.storage.driver import Driver, Transaction
+from cloud_hub.timeline import Step, Timeline
+from holdfast.host.door import Refusal
+from sync.commit import Actor, OpId, Outcome, OutcomeKind
+from sync.filters import Filter
+from sync.position import Position
+from sync.resolve import Key
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A record as it is, or was."""
+
+    collection: str
+    key: str
+    value: bytes
+    deleted: bool
+    revision: int
+    origin: bytes
+    seq: int
+    stamp: int
+    actor: Actor
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Records of a list. `next_key` is where to go on; empty at the end."""
+
+    position: Position
+    records: tuple[Found, ...]
+    next_key: str
+    scanned: int
+
+
+@dataclass(frozen=True, slots=True)
+class Fate:
+    """What became of a commit; no position: it is not known here."""
+
+    op_id: OpId
+    outcome: Outcome
+    position: Position | None
+
+
+class Reads:
+    """All raise StorageError; those that say so, Refusal."""
+
+    def __init__(self, driver: Driver) -> None:
+        self._driver = driver
+
+    async def get(
+        self, space: str, keys: Sequence[Key], as_of: int = 0
+    ) -> tuple[Position, list[Found]]:
+        """Live records in the order asked for; absent and deleted ones are left out.
+
+        Raises Refusal FUTURE_REVISION, HISTORY_TOO_LONG, COMPACTED.
+        """
+
+        async def work(tx: Transaction) -> tuple[Position, list[Found]]:
+            now = await _position(tx, space)
+            if as_of > now.revision:
+                raise Refusal("FUTURE_REVISION", f"{space} is at revision {now.revision}")
+            stored = await records.load(tx, space, dict.fromkeys(keys))
+            if as_of:
+                at = Position(now.epoch, space, as_of)
+                return at, await _as_of(tx, space, keys, stored, as_of)
+            names = await origins.names(tx, {s.working.origin for s in stored.values()})
+            found = [_found(key, stored[key], names) for key in keys if key in stored]
+            return now, [record for record in found if not record.deleted]
+
+        return await self._driver.read(work)
+
+    async def page(
+        self, space: str, collection: str, prefix: str, after: str, size: int, scan: int,
+        wanted: Filter,
+    ) -> Page:  # fmt: skip
+        """A page of live records in the order of their keys."""
+
+        async def work(tx: Transaction) -> Page:
+            position = await _position(tx, space)
+            rows = await records.page(tx, space, collection, prefix, after, scan)
+            names = await origins.names(tx, {stored.working.origin for _, stored in rows})
+            chosen: list[Found] = []
+            scanned = 0
+            for key, stored in rows:
+                if len(chosen) == size:
+                    break
+                scanned += 1
+                working = stored.working
+                if not working.deleted and wanted.matches(key, working.value):
+                    chosen.append(_found((collection, key), stored, names))
+            ended = scanned == len(rows) and len(rows) < scan
+            next_key = "" if ended or not scanned else rows[scanned - 1][0]
+            return Page(position, tuple(chosen), next_key, scanned)
+
+        return await self._driver.read(work)
+
+    async def history(
+        self, space: str, collection: str, key: str, before: int, size: int
+    ) -> tuple[list[Step], int]:
+        """Commits that changed a record, newest first, beginning at revision `before` (0: the
+        newest), and where to go on (0: the end)."""
+
+        async def work(tx: Transaction) -> tuple[list[Step], int]:
+            stored = await records.get(tx, space, collection, key)
+            if stored is None:
+                return [], 0
+            steps: list[Step] = []
+            start = before or stored.working.revision
+            async for step in Timeline(tx, space).steps(collection, key, start):
+                steps.append(step)
+                if len(steps) == size:
+                    return steps, step.previous
+            return steps, 0
+
+        return await self._driver.read(work)
+
+    async def fates(self, space: str, op_ids: Sequence[OpId]) -> list[Fate]:
+        """What became of commits, by origin and seq or by a commit id that a client chose."""
+
+        async def work(tx: Transaction) -> list[Fate]:
+            numbers = await origins.numbers(tx, {o.origin for o in op_ids if o.origin})
+            chosen = await commit_ids.lookup(
+                tx, space, {o.commit_id for o in op_ids if not o.origin}
+            )
+            return [await _fate(tx, space, op_id, numbers, chosen) for op_id in op_ids]
+
+        return await self._driver.read(work)
+
+    async def decided_through(self, space: str, wanted: Sequence[bytes]) -> dict[bytes, int]:
+        """The newest decided seq of origins."""
+
+        async def work(tx: Transaction) -> dict[bytes, int]:
+            numbers = await origins.numbers(tx, wanted)
+            marks = await origins.watermarks(tx, space, numbers.values())
+            return {o: marks[n].seq if n in marks else 0 for o, n in numbers.items()}
+
+        return await self._driver.read(work)
+
+    async def position(self, space: str) -> Position:
+        """The head of a space."""
+
+        async def work(tx: Transaction) -> Position:
+            return await _position(tx, space)
+
+        return await self._driver.read(work)
+
+
+async def _position(tx: Transaction, space: str) -> Position:
+    head = await heads.read(tx, space)
+    if head is not None:
+        return Position(head.epoch, space, head.revision)
+    return Position((await epochs.load(tx)).present.ordinal, space, 0)
+
+
+async def _as_of(
+    tx: Transaction, space: str, keys: Sequence[Key], stored: dict[Key, StoredRecord], at: int
+) -> list[Found]:
+    timeline, found = Timeline(tx, space), []
+    for key in keys:
+        if key not in stored:
+            continue
+        step = await timeline.value_at(*key, stored[key].working.revision, at)
+        value = await timeline.rebuild(*key, step.revision) if step else None
+        if step is not None and value is not None:
+            found.append(
+                Found(*key, value, False, step.revision, step.op_id.origin, step.op_id.seq,
+                      step.stamp, step.actor)
+            )  # fmt: skip
+    return found
+
+
+def _found(key: Key, stored: StoredRecord, names: dict[int, bytes]) -> Found:
+    record = stored.working
+    return Found(
+        *key, record.value, record.deleted, record.revision, names[record.origin], record.seq,
+        record.stamp, stored.actor,
+    )  # fmt: skip
+
+
+async def _fate(
+    tx: Transaction, space: str, op_id: OpId, numbers: dict[bytes, int], chosen: dict[bytes, int]
+) -> Fate:
+    row, index = None, 0
+    if op_id.origin:
+        number = numbers.get(op_id.origin)
+        row = await change_log.of_seq(tx, space, number, op_id.seq) if number else None
+        index = op_id.seq - row.first_seq if row else 0
+    elif op_id.commit_id in chosen:
+        row = await change_log.at(tx, space, chosen[op_id.commit_id])
+        index = chosen[op_id.commit_id] - row.first_revision if row else 0
+    if row is None:
+        return Fate(op_id, Outcome(OutcomeKind.PENDING, "OUTCOME_NOT_RETAINED"), None)
+    decided = row.decided(space)
+    name = OpId(row.origin_id, row.first_seq + index, decided.batch.commit_ids[index])
+    position = Position(row.epoch, space, row.first_revision + index)
+    return Fate(name, decided.outcome(index), position)

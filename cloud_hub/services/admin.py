@@ -1,0 +1,281 @@
+"""AdminService: what operators ask of the hub and tell it."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Callable
+from typing import Any
+
+import grpc
+
+import holdfast
+from cloud_hub import conflicts, digests, fleet, heads, origins, policies, records
+from cloud_hub.conflicts import Logged
+from cloud_hub.fleet import EdgeCursor
+from cloud_hub.ingest import Ingest
+from cloud_hub.services.state import page_size
+from cloud_hub.storage.driver import Driver, Transaction
+from cloud_hub.streams import EdgeState, Streams
+from cloud_hub.submissions import Receipt, Requested
+from holdfast.host.clock import Clock
+from holdfast.host.door import Refusal
+from holdfast.v1 import admin_service_pb2 as pb
+from holdfast.v1 import record_pb2 as record
+from holdfast.v1 import replication_service_pb2 as replication
+from sync import names, values
+from sync.clock import SUSPECT_SKEW_MS
+from sync.codec import requests as convert
+from sync.commit import Precondition, Version
+from sync.context import Part
+from sync.policy import POLICIES, SPACE_KEY, InvalidPolicy, parse_collection, parse_space
+from sync.position import ID_BYTES, Position
+from sync.reduce import Put
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+
+
+class AdminService:
+    """Serves holdfast.v1.AdminService."""
+
+    def __init__(
+        self, name: str, database: str, driver: Driver, ingest: Ingest, streams: Streams,
+        clock: Clock, alarms: Callable[[], list[str]],
+    ) -> None:  # fmt: skip
+        self._name, self._database, self._driver = name, database, driver
+        self._ingest, self._streams, self._clock, self._alarms = ingest, streams, clock, alarms
+        self._started_ns = clock.boot_ns()
+
+    async def GetHubStatus(
+        self, request: pb.GetHubStatusRequest, context: Context
+    ) -> pb.GetHubStatusResponse:
+        """The hub's state in numbers."""
+        del request, context
+        return pb.GetHubStatusResponse(
+            hub=self._name,
+            version=holdfast.__version__,
+            database=self._database,
+            uptime_ms=(self._clock.boot_ns() - self._started_ns) // 1_000_000,
+            connected_edges=self._streams.count,
+            commits=self._ingest.commits,
+            alarms=self._alarms(),
+            memory_bytes=resident_bytes(),
+        )
+
+    async def ListEdges(
+        self, request: pb.ListEdgesRequest, context: Context
+    ) -> pb.ListEdgesResponse:
+        """Edges by name; those connected here as they are now."""
+        del context
+        await self._streams.save()
+        size = page_size(request.page_size)
+
+        async def work(
+            tx: Transaction,
+        ) -> tuple[list[fleet.Edge], dict[str, list[EdgeCursor]], dict[str, heads.Head]]:
+            edges = await fleet.page(tx, request.page_token, size)
+            cursors = await fleet.cursors_of(tx, [edge.name for edge in edges])
+            spaces = {cursor.space for each in cursors.values() for cursor in each}
+            return edges, cursors, await heads.read_many(tx, sorted(spaces))
+
+        edges, cursors, found = await self._driver.read(work)
+        live = self._streams.edges()
+        return pb.ListEdgesResponse(
+            edges=[_edge(e, cursors[e.name], found, live.get(e.name)) for e in edges],
+            next_page_token=edges[-1].name if len(edges) == size else "",
+        )
+
+    async def ListSpaces(
+        self, request: pb.ListSpacesRequest, context: Context
+    ) -> pb.ListSpacesResponse:
+        """Spaces by name, with their digests."""
+        del context
+        size = page_size(request.page_size)
+
+        async def work(tx: Transaction) -> list[pb.SpaceInfo]:
+            found = await heads.page(tx, request.page_token, size)
+            return [await _space(tx, head) for head in found]
+
+        spaces = await self._driver.read(work)
+        token = spaces[-1].space if len(spaces) == size else ""
+        return pb.ListSpacesResponse(spaces=spaces, next_page_token=token)
+
+    async def ListPolicies(
+        self, request: pb.ListPoliciesRequest, context: Context
+    ) -> pb.ListPoliciesResponse:
+        """Policies that were set, by collection; the space's own comes first."""
+        del context
+        space, size = names.check_space(request.space), page_size(request.page_size)
+
+        async def work(tx: Transaction) -> list[tuple[str, records.StoredRecord]]:
+            return await records.page(tx, space, POLICIES, "", request.page_token, size)
+
+        rows = await self._driver.read(work)
+        return pb.ListPoliciesResponse(
+            policies=[_policy(key, stored) for key, stored in rows if not stored.working.deleted],
+            next_page_token=rows[-1][0] if len(rows) == size else "",
+        )
+
+    async def GetPolicy(
+        self, request: pb.GetPolicyRequest, context: Context
+    ) -> pb.GetPolicyResponse:
+        """The policy in force; without one, the default."""
+        del context
+        space, key = names.check_space(request.space), _policy_key(request.collection)
+
+        async def work(tx: Transaction) -> records.StoredRecord | None:
+            await policies.load(tx, space)
+            return await records.get(tx, space, POLICIES, key)
+
+        stored = await self._driver.read(work)
+        if stored is None or stored.working.deleted:
+            return pb.GetPolicyResponse(policy=pb.Policy(collection=request.collection, json="{}"))
+        return pb.GetPolicyResponse(policy=_policy(key, stored))
+
+    async def SetPolicy(
+        self, request: pb.SetPolicyRequest, context: Context
+    ) -> pb.SetPolicyResponse:
+        """Sets a policy by a commit of its space."""
+        del context
+        space, key = names.check_space(request.space), _policy_key(request.policy.collection)
+        value = values.canonical(request.policy.json)
+        try:
+            parse_space(value) if key == SPACE_KEY else parse_collection(value)
+        except InvalidPolicy as error:
+            raise Refusal(error.reason, str(error)) from error
+        at = request.policy.revision
+        unchanged = (Precondition(POLICIES, key, version=Version(0, at)),) if at else ()
+        receipt = await self._ingest.submit(
+            Requested(
+                space=space,
+                requests=(Put(POLICIES, key, value),),
+                actor=convert.actor_from(request.actor),
+                commit_id=request.request_id or secrets.token_bytes(ID_BYTES),
+                preconditions=unchanged,
+                retryable=bool(request.request_id),
+                system=True,
+            )
+        )
+        assert isinstance(receipt, Receipt), receipt
+        policy = pb.Policy(
+            collection=request.policy.collection,
+            json=value.decode(),
+            revision=receipt.position.revision,
+        )
+        return pb.SetPolicyResponse(policy=policy)
+
+    async def ListConflicts(
+        self, request: pb.ListConflictsRequest, context: Context
+    ) -> pb.ListConflictsResponse:
+        """The log of conflicts, newest first."""
+        del context
+        space, size = names.check_space(request.space), page_size(request.page_size)
+        before = _place(request.page_token)
+
+        async def work(tx: Transaction) -> tuple[list[Logged], dict[int, bytes]]:
+            rows = await conflicts.page(tx, space, before, size, open_only=request.open_only)
+            parts = [p for row in rows for p in (row.conflict.ours, row.conflict.theirs) if p]
+            return rows, await origins.names(tx, {part.origin for part in parts})
+
+        rows, known = await self._driver.read(work)
+        last = rows[-1].place if len(rows) == size else None
+        return pb.ListConflictsResponse(
+            conflicts=[_conflict(space, row, known) for row in rows],
+            next_page_token=f"{last[0]}.{last[1]}" if last else "",
+        )
+
+
+def resident_bytes() -> int:
+    """Resident memory of this process."""
+    with open("/proc/self/statm", encoding="ascii") as file:  # noqa: PTH123
+        return int(file.read().split()[1]) * _PAGE_BYTES
+
+
+def _edge(
+    edge: fleet.Edge, cursors: list[EdgeCursor], found: dict[str, heads.Head],
+    live: EdgeState | None,
+) -> pb.EdgeInfo:  # fmt: skip
+    return pb.EdgeInfo(
+        edge=edge.name,
+        origin=edge.origin,
+        connected=live is not None and live.connected,
+        last_seen_ms=edge.last_seen_ms,
+        pending=edge.pending,
+        spaces=[
+            pb.EdgeSpace(
+                space=cursor.space,
+                cursor=cursor.revision,
+                lag=max(0, found[cursor.space].revision - cursor.revision)
+                if cursor.space in found
+                else 0,
+            )
+            for cursor in cursors
+        ],
+        alarms=edge.alarms,
+        clock_skew_ms=edge.skew_ms,
+        software=edge.software,
+    )
+
+
+async def _space(tx: Transaction, head: heads.Head) -> pb.SpaceInfo:
+    tallies = await digests.of_space(tx, head.space)
+    counts = await conflicts.count(tx, head.space)
+    return pb.SpaceInfo(
+        space=head.space,
+        head=convert.position_to(Position(head.epoch, head.space, head.revision)),
+        digests=[
+            replication.CollectionDigest(collection=name, digest=t.digest, records=t.records)
+            for name, t in sorted(tallies.items())
+        ],
+        open_conflicts=counts.open,
+        conflicts=counts.total,
+    )
+
+
+def _policy_key(collection: str) -> str:
+    return names.check_collection(collection) if collection else SPACE_KEY
+
+
+def _policy(key: str, stored: records.StoredRecord) -> pb.Policy:
+    return pb.Policy(
+        collection="" if key == SPACE_KEY else key,
+        json=stored.working.value.decode(),
+        revision=stored.working.revision,
+    )
+
+
+def _place(token: str) -> tuple[int, int]:
+    if not token:
+        return conflicts.NEWEST
+    revision, _, idx = token.partition(".")
+    if not (revision.isdigit() and idx.isdigit() and len(token) < 40):
+        raise Refusal("PAGE_TOKEN_INVALID")
+    return int(revision), int(idx)
+
+
+def _conflict(space: str, row: Logged, known: dict[int, bytes]) -> pb.Conflict:
+    conflict = row.conflict
+    message = pb.Conflict(
+        id=row.id,
+        collection=conflict.collection,
+        key=conflict.key,
+        field=conflict.field,
+        revision=conflict.revision,
+        kind=conflict.kind,
+        theirs=_side(space, conflict.theirs, conflict.theirs_value, known),
+        winner=conflict.winner,
+        algorithm=conflict.algorithm,
+        state=row.state,
+        reason=conflict.reason,
+        clock_suspect=abs(row.skew_ms) > SUSPECT_SKEW_MS,
+    )
+    if conflict.ours is not None:
+        message.ours.CopyFrom(_side(space, conflict.ours, conflict.ours_value, known))
+    return message
+
+
+def _side(space: str, part: Part, value: bytes | None, known: dict[int, bytes]) -> pb.ConflictSide:
+    op_id = record.OpId(origin=known.get(part.origin, b""), space=space, seq=part.seq)
+    return pb.ConflictSide(op_id=op_id, stamp=part.stamp, json=(value or b"").decode())

@@ -1,0 +1,1 @@
+"""Where the hub keeps its state: one seam, two databases."""

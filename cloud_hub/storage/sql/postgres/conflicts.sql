@@ -1,0 +1,35 @@
+-- The log of conflicts.
+
+-- name: conflicts_insert
+INSERT INTO conflicts (
+    space, revision, idx, id, collection, key, field, kind, ours_revision, ours_origin,
+    ours_seq, ours_stamp, ours_value, theirs_origin, theirs_seq, theirs_stamp, theirs_value,
+    winner, algorithm, state, reason, skew_ms
+)
+SELECT $1, rows.* FROM unnest(
+    $2::bigint[], $3::bigint[], $4::bytea[], $5::text[], $6::text[], $7::bytea[], $8::text[],
+    $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[], $13::bytea[], $14::bigint[],
+    $15::bigint[], $16::bigint[], $17::bytea[], $18::text[], $19::text[], $20::text[],
+    $21::text[], $22::bigint[]
+) AS rows;
+
+-- name: conflicts_list
+SELECT space, revision, idx, id, collection, key, field, kind, ours_revision, ours_origin,
+    ours_seq, ours_stamp, ours_value, theirs_origin, theirs_seq, theirs_stamp,
+    theirs_value, winner, algorithm, state, reason, skew_ms
+FROM conflicts
+WHERE space = $1 AND (revision, idx) < ($2, $3)
+ORDER BY revision DESC, idx DESC LIMIT $4;
+
+-- name: conflicts_list_open
+SELECT space, revision, idx, id, collection, key, field, kind, ours_revision, ours_origin,
+    ours_seq, ours_stamp, ours_value, theirs_origin, theirs_seq, theirs_stamp,
+    theirs_value, winner, algorithm, state, reason, skew_ms
+FROM conflicts
+WHERE space = $1 AND (revision, idx) < ($2, $3) AND state = 'open'
+ORDER BY revision DESC, idx DESC LIMIT $4;
+
+-- name: conflicts_count
+SELECT
+    (SELECT count(*) FROM conflicts WHERE space = $1),
+    (SELECT count(*) FROM conflicts WHERE space = $1 AND state = 'open');

@@ -1,0 +1,30 @@
+-- The log of conflicts.
+
+-- name: conflicts_insert
+INSERT INTO conflicts (
+    space, revision, idx, id, collection, key, field, kind, ours_revision, ours_origin,
+    ours_seq, ours_stamp, ours_value, theirs_origin, theirs_seq, theirs_stamp, theirs_value,
+    winner, algorithm, state, reason, skew_ms
+)
+VALUES [(?1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)];
+
+-- name: conflicts_list
+SELECT space, revision, idx, id, collection, key, field, kind, ours_revision, ours_origin,
+    ours_seq, ours_stamp, ours_value, theirs_origin, theirs_seq, theirs_stamp,
+    theirs_value, winner, algorithm, state, reason, skew_ms
+FROM conflicts
+WHERE space = ?1 AND (revision, idx) < (?2, ?3)
+ORDER BY revision DESC, idx DESC LIMIT ?4;
+
+-- name: conflicts_list_open
+SELECT space, revision, idx, id, collection, key, field, kind, ours_revision, ours_origin,
+    ours_seq, ours_stamp, ours_value, theirs_origin, theirs_seq, theirs_stamp,
+    theirs_value, winner, algorithm, state, reason, skew_ms
+FROM conflicts
+WHERE space = ?1 AND (revision, idx) < (?2, ?3) AND state = 'open'
+ORDER BY revision DESC, idx DESC LIMIT ?4;
+
+-- name: conflicts_count
+SELECT
+    (SELECT count(*) FROM conflicts WHERE space = ?1),
+    (SELECT count(*) FROM conflicts WHERE space = ?1 AND state = 'open');
