@@ -15,7 +15,7 @@ from hashlib import blake2b
 from cloud_hub.storage.driver import Row, Transaction
 from sync.context import Part
 from sync.position import ID_BYTES
-from sync.resolve import Conflict
+from sync.working import Conflict
 
 NEWEST = (2**63 - 1, 0)
 """Where a list of conflicts, newest first, begins."""

@@ -40,6 +40,7 @@ from holdfast.host.channels import server_options
 from holdfast.host.clock import BootClock, Clock
 from holdfast.host.datadir import DataDirectory
 from holdfast.host.door import UnknownMethods, add_service
+from holdfast.host.health import add_health
 from holdfast.v1 import admin_service_pb2, replication_service_pb2, state_service_pb2
 from sync import framing
 from sync.messages import CollectionDigest
@@ -120,7 +121,7 @@ class Hub:
         await self._publish_heads()
         for name, service in self._services.items():
             add_service(self._server, _SERVICES[name].services_by_name[name], service)
-        self._server.add_generic_rpc_handlers((_health_handler(self._health),))
+        add_health(self._server, self._health)
         if self.settings.reflection:
             _enable_reflection(self._server)
         self._server.add_generic_rpc_handlers((UnknownMethods(),))
@@ -251,24 +252,6 @@ async def _database(settings: HubSettings, clock: Clock) -> AsyncIterator[Driver
             yield driver
         finally:
             await driver.close()
-
-
-def _health_handler(servicer: health.aio.HealthServicer) -> grpc.GenericRpcHandler:
-    return grpc.method_handlers_generic_handler(
-        "grpc.health.v1.Health",
-        {
-            "Check": grpc.unary_unary_rpc_method_handler(
-                servicer.Check,
-                request_deserializer=health_pb2.HealthCheckRequest.FromString,
-                response_serializer=health_pb2.HealthCheckResponse.SerializeToString,
-            ),
-            "Watch": grpc.unary_stream_rpc_method_handler(
-                servicer.Watch,
-                request_deserializer=health_pb2.HealthCheckRequest.FromString,
-                response_serializer=health_pb2.HealthCheckResponse.SerializeToString,
-            ),
-        },
-    )
 
 
 def _enable_reflection(server: grpc.aio.Server) -> None:

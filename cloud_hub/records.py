@@ -18,7 +18,7 @@ from sync.commit import Actor, ActorKind
 from sync.context import Part
 from sync.digest import from_signed, to_signed
 from sync.names import MAX_KEY_BYTES
-from sync.resolve import Key, Working
+from sync.working import Key, Working
 
 ABOVE_ALL_KEYS = "\U0010ffff" * (MAX_KEY_BYTES // 4 + 1)
 """Greater than every key: the greatest character once more than fits into one."""
@@ -81,6 +81,7 @@ async def save(tx: Transaction, space: str, records: Mapping[Key, StoredRecord])
         [whole.stamp for whole in wholes],
         # orjson knows tuples but not named ones.
         [orjson.dumps(state.parts, tuple) if state.parts else None for state in states],
+        [None if state.gone is None else orjson.dumps(list(state.gone)) for state in states],
         [state.deleted for state in states],
         [to_signed(record.digest) for record in stored],
         [record.actor.id for record in stored],
@@ -96,14 +97,15 @@ _Actors: TypeAlias = dict[tuple[str, int], Actor]
 
 def _record(row: Row, actors: _Actors) -> StoredRecord:
     (_, _, revision, origin, seq, stamp, other, whole_revision, whole_origin, whole_seq,
-     whole_stamp, parts, deleted, digest, actor_id, actor_kind, value) = row  # fmt: skip
+     whole_stamp, parts, gone, deleted, digest, actor_id, actor_kind, value) = row  # fmt: skip
     actor = actors.get((actor_id, actor_kind))
     if actor is None:
         actor = actors[actor_id, actor_kind] = Actor(actor_id, ActorKind(actor_kind))
     whole = Part(whole_revision, whole_origin, whole_seq, whole_stamp)
     fields = {name: Part(*part) for name, part in orjson.loads(parts).items()} if parts else {}
     working = Working(
-        value, bool(deleted), revision, origin, seq, stamp, other, whole, fields
+        value, bool(deleted), revision, origin, seq, stamp, other, whole, fields,
+        Part(*orjson.loads(gone)) if gone else None,
     )  # fmt: skip
     return StoredRecord(working, from_signed(digest), actor)
 

@@ -54,7 +54,10 @@ def removal(names: Iterable[str]) -> bytes:
 
 def names_of(payload: bytes) -> list[str]:
     """The names in a REMOVE payload. Raises values.InvalidValue if it is not one."""
-    names = orjson.loads(payload)
+    try:
+        names = orjson.loads(payload)
+    except orjson.JSONDecodeError:
+        names = None
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise values.InvalidValue("MALFORMED_EDIT", "a removal is a list of field names")
     return names

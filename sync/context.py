@@ -50,6 +50,8 @@ class Author:
         the greatest revision of any other; no part need be looked at."""
         if last.revision <= self.base:
             return True
+        if last.origin == self.origin and last.seq == self.seq and self.seen < self.seq - 1:
+            return False  # its own writing says nothing of what its origin wrote unseen before it
         return other <= self.base and self.saw(last.origin, last.seq)
 
     def saw(self, origin: int, seq: int) -> bool:

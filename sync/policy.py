@@ -163,18 +163,18 @@ def _members(text: bytes, known: set[str]) -> dict[str, object]:
 
 
 def _rule(name: str, value: object) -> Rule:
-    if value in NOT_IMPLEMENTED:
+    if isinstance(value, str) and value in NOT_IMPLEMENTED:
         raise InvalidPolicy(f"{name}: the rule `{value}` is not implemented", "NOT_IMPLEMENTED")
-    if value not in set(Rule):
+    if not isinstance(value, str) or value not in set(Rule):
         raise InvalidPolicy(f"{name}: one of {', '.join(Rule)}")
-    return Rule(str(value))
+    return Rule(value)
 
 
 def _choice(kind: type[E], members: dict[str, object], name: str, default: E) -> E:
     value = members.get(name, default)
-    if value not in set(kind):
+    if not isinstance(value, str) or value not in set(kind):
         raise InvalidPolicy(f"{name}: one of {', '.join(kind)}")
-    return kind(str(value))
+    return kind(value)
 
 
 def _flag(members: dict[str, object], name: str) -> bool:

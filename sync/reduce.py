@@ -80,7 +80,8 @@ def reduce(request: Request, live: bytes | None, policy: CollectionPolicy) -> tu
         sets, removes = request.sets, request.removes
     if policy.granularity is Granularity.RECORD:
         whole = sets if live is None else values.merge(live, sets, removes)
-        return (Op(Kind.REPLACE, request.collection, request.key, whole),)
+        kind = Kind.CREATE if live is None else Kind.REPLACE
+        return (Op(kind, request.collection, request.key, whole),)
     return _reduce_fields(request, live, sets, removes, policy)
 
 
@@ -113,8 +114,8 @@ def _reduce_fields(
         kinds.append((Kind.REMOVE, removal(removes)))
     if live is not None and (sets != _EMPTY or not (removes or deltas)):
         kinds.append((Kind.PATCH, sets))
-    if deltas:
-        kinds.append((Kind.ADD, deltas))
+    if deltas:  # a sum does not need the record to be this commit's own
+        kinds.append((Kind.ADD_CREATE if live is None else Kind.ADD, deltas))
     return tuple(Op(kind, request.collection, request.key, payload) for kind, payload in kinds)
 
 

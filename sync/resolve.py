@@ -13,122 +13,41 @@ Invariant: a commit takes effect whole or, rejected, not at all.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from sync import values
 from sync.apply import apply, fields_of, names_of, removal
 from sync.batch import Batch
 from sync.commit import Extra, Kind, Outcome, OutcomeKind, Precondition
 from sync.context import Author, Part
-from sync.policy import CollectionPolicy, DeleteRule, Granularity, Policies
+from sync.policy import CollectionPolicy, DeleteRule, Granularity, Policies, Rule
 from sync.values import InvalidValue
+from sync.working import OPEN_KINDS, Conflict, Key, Rejected, Resolution, Working
 
-Key = tuple[str, str]
-"""Collection and key."""
-
-
-@dataclass(slots=True)
-class Working:
-    """A record while a transaction works on it.
-
-    `whole` wrote the record as such; `parts` are fields written after it.
-    `other` is the greatest revision by another origin than the last writer's:
-    with it, whether anything foreign is new needs no look at the parts.
-    A deleted record keeps its last value.
-    """
-
-    value: bytes
-    deleted: bool
-    revision: int
-    origin: int
-    seq: int
-    stamp: int
-    other: int
-    whole: Part
-    parts: dict[str, Part] = field(default_factory=dict)
-
-    @property
-    def live(self) -> bytes | None:
-        return None if self.deleted else self.value
-
-    @property
-    def last(self) -> Part:
-        return Part(self.revision, self.origin, self.seq, self.stamp)
-
-    def copy(self) -> Working:
-        return Working(
-            self.value, self.deleted, self.revision, self.origin, self.seq, self.stamp,
-            self.other, self.whole, dict(self.parts),
-        )  # fmt: skip
-
-    def written_by(self, part: Part) -> None:
-        """Notes the last writer."""
-        if part.origin != self.origin:
-            self.other = self.revision
-        self.revision, self.origin, self.seq, self.stamp = part
+__all__ = ["OPEN_KINDS", "Conflict", "Key", "Rejected", "Resolution", "Resolver", "Working"]
 
 
-@dataclass(frozen=True, slots=True)
-class Conflict:
-    """Two versions that did not know of each other, and which one stands.
-
-    `field` is empty for a whole record. A value of None means removed.
-    """
-
-    index: int
-    revision: int
-    collection: str
-    key: str
-    field: str
-    kind: str
-    ours: Part | None
-    ours_value: bytes | None
-    theirs: Part
-    theirs_value: bytes | None
-    winner: str
-    algorithm: str
-    reason: str = ""
-
-    @property
-    def state(self) -> str:
-        """Rejected work waits for a person; what a rule decided does not."""
-        return "open" if self.kind in OPEN_KINDS else "auto"
-
-
-OPEN_KINDS = frozenset({"rejected", "precondition"})
-
-
-class Rejected(Exception):
-    """A commit that cannot take effect; `reason` is of the table of reasons."""
-
-    def __init__(self, reason: str, kind: str, collection: str, key: str) -> None:
-        super().__init__(reason)
-        self.reason, self.kind, self.collection, self.key = reason, kind, collection, key
-
-
-@dataclass(slots=True)
-class Resolution:
-    """What became of a batch: columns per operation, outcomes per commit."""
-
-    kinds: bytearray
-    payloads: list[bytes]
-    previous: list[int]
-    outcomes: dict[int, Outcome] = field(default_factory=dict)
-    conflicts: list[Conflict] = field(default_factory=list)
+def _of_the_present(epoch: int, revision: int) -> int:
+    """For a hub that has had one history only."""
+    del epoch
+    return revision
 
 
 @dataclass(slots=True)
 class Resolver:
     """Decides batches on `records`, which it changes; absent keys are absent records.
 
-    `names` and `numbers` translate between origins and the hub's numbers.
+    `names` and `numbers` translate between origins and the hub's numbers;
+    `effective` makes a revision of an epoch into one of the present (zero if
+    there is none).
     """
 
     records: dict[Key, Working]
     policies: Policies
     names: Mapping[int, bytes]
     numbers: Mapping[bytes, int]
+    effective: Callable[[int, int], int] = _of_the_present
 
     def decide(
         self, batch: Batch, origin: int, first_revision: int, stamps: tuple[int, ...],
@@ -150,6 +69,8 @@ class Resolver:
                     OutcomeKind.COALESCED, by_origin=batch.origin, by_seq=extra.coalesced_by
                 )
                 result.outcomes[index] = outcome
+                for op in ops:
+                    result.kinds[op], result.payloads[op] = Kind.NONE, b""
             else:
                 _Commit(self, batch, author, index, ops, result).decide(extra)
         return result
@@ -173,17 +94,22 @@ class Resolver:
         if record is None or not live:
             return False
         version = wanted.version
+        here = self.effective(version.epoch, version.revision)
         if not version.pending:
-            return record.revision == version.revision
+            return record.revision == version.revision == here
         origin = self.numbers.get(version.origin)
-        sole = record.other <= version.revision
+        sole = record.other <= here
         return (record.origin, record.seq) == (origin, version.seq) and sole
 
     def later(self, mine: Part, yours: Part) -> bool:
         """Whether `mine` wins by last-writer-wins: the greater (stamp, origin, seq)."""
         if mine.stamp != yours.stamp:
             return mine.stamp > yours.stamp
-        return (self.names[mine.origin], mine.seq) > (self.names[yours.origin], yours.seq)
+        return self.time_of(mine) > self.time_of(yours)
+
+    def time_of(self, part: Part) -> tuple[int, bytes, int]:
+        """What last-writer-wins goes by."""
+        return part.stamp, self.names[part.origin], part.seq
 
 
 _SEVERITY = {OutcomeKind.APPLIED: 0, OutcomeKind.MERGED: 1, OutcomeKind.SUPERSEDED: 2}
@@ -237,11 +163,12 @@ class _Commit:
                 self.resolver.records[key] = record
         for op in self.ops:
             standing = self.resolver.records.get((self.batch.collections[op], self.batch.keys[op]))
-            self._conflict(
-                op, "", rejection.kind, standing.last if standing else None,
-                standing.live if standing else None, self.batch.payloads[op], "ours",
-                "reject", rejection.reason,
-            )  # fmt: skip
+            if self.batch.kinds[op] != Kind.NONE:
+                self._conflict(
+                    op, "", rejection.kind, standing.last if standing else None,
+                    standing.live if standing else None, self._wanted(op), "ours",
+                    "reject", rejection.reason,
+                )  # fmt: skip
             self._no_effect(op)
             self.result.previous[op] = standing.revision if standing else 0
         self.result.outcomes[self.index] = Outcome(OutcomeKind.REJECTED, rejection.reason)
@@ -288,9 +215,7 @@ class _Commit:
             return
         mine = self.author.part
         if tomb is not None:
-            tomb.value, tomb.deleted, tomb.whole = value, False, mine
-            tomb.parts.clear()
-            tomb.written_by(mine)
+            tomb.begun_by(mine, value)
         else:
             self.resolver.records[collection, key] = Working(value, False, *mine, 0, mine)
 
@@ -298,40 +223,46 @@ class _Commit:
         """An operation takes effect on a live record as it stands in the columns."""
         value = apply(kind, payload, record.value)
         mine = self.author.part
-        if kind == Kind.REPLACE:
-            record.whole = mine
-            record.parts.clear()
-        elif kind != Kind.DELETE:
-            record.parts.update(dict.fromkeys(fields_of(kind, payload), mine))
         if value is None:
-            record.deleted, record.whole = True, mine
-            record.parts.clear()
+            record.deleted_by(mine)
+        elif kind == Kind.REPLACE:
+            record.begun_by(mine, value)
         else:
+            record.parts.update(dict.fromkeys(fields_of(kind, payload), mine))
             record.value = value
-        record.written_by(mine)
+            record.written_by(mine)
         self.result.kinds[op], self.result.payloads[op] = kind, payload
 
     def _merge(self, op: int, record: Working, policy: CollectionPolicy) -> None:
         kind = self.batch.kinds[op]
-        born_unseen = self.author.concurrent(record.whole)
         if record.deleted:
-            self._on_tombstone(op, record, born_unseen)
+            self._on_tombstone(op, record)
         elif kind == Kind.DELETE:
-            self._delete(op, record, policy, born_unseen)
+            self._delete(op, record, policy)
+        elif kind in _ON_A_RECORD and self._outlived(record, policy):
+            self._lose(op, record, "delete_edit", policy.deletes, record.gone)
         elif kind == Kind.REPLACE or policy.granularity is Granularity.RECORD:
             self._replace(op, record)
-        elif kind in _NEED_RECORD and born_unseen:
-            self._lose(op, record, "delete_edit", policy.deletes)
         elif kind in (Kind.ADD, Kind.ADD_CREATE):
             self._continue(op, record, Kind.ADD, self.batch.payloads[op])
         else:
-            self._merge_fields(op, record)
+            self._merge_fields(op, record, policy)
 
-    def _on_tombstone(self, op: int, record: Working, unseen: bool) -> None:
-        kind = self.batch.kinds[op]
-        if kind == Kind.DELETE:
+    def _outlived(self, record: Working, policy: CollectionPolicy) -> bool:
+        """Whether the record that this author saw was deleted, and another begun since.
+
+        One who had not seen the deletion but had a part in what was begun anew
+        means that.
+        """
+        gone, concurrent = record.gone, self.author.concurrent
+        if policy.deletes is DeleteRule.EDIT_WINS or gone is None or not concurrent(gone):
+            return False
+        return all(p.revision < gone.revision or concurrent(p) for p in record.writers)
+
+    def _on_tombstone(self, op: int, record: Working) -> None:
+        if self.batch.kinds[op] == Kind.DELETE:
             self._no_effect(op)
-        elif unseen:
+        elif self.author.concurrent(record.whole):
             self._edit_on_deleted(op, record)
         else:
             self._plain(op, self.batch.collections[op], self.batch.keys[op], record)
@@ -341,27 +272,22 @@ class _Commit:
         policy = self.resolver.policies.of(self.batch.collections[op])
         kind = self.batch.kinds[op]
         if policy.deletes is DeleteRule.DELETE_WINS:
-            self._lose(op, record, "delete_edit", policy.deletes)
+            self._lose(op, record, "delete_edit", policy.deletes, record.gone)
             return
         payload = self.batch.payloads[op]
         revived = apply(kind, payload, record.value)
         assert revived is not None
         self._conflict(op, "", "delete_edit", record.last, None, payload, "theirs", policy.deletes)
-        self.result.kinds[op], self.result.payloads[op] = Kind.REPLACE, revived
-        mine = self.author.part
-        record.value, record.deleted, record.whole = revived, False, mine
-        record.parts.clear()
-        record.written_by(mine)
-        self._note(OutcomeKind.MERGED, record.last)
+        self._continue(op, record, Kind.REPLACE, revived)
+        self._note(OutcomeKind.MERGED, None)
 
-    def _delete(
-        self, op: int, record: Working, policy: CollectionPolicy, born_unseen: bool
-    ) -> None:
-        edited = born_unseen or any(map(self.author.concurrent, record.parts.values()))
-        if not edited:
+    def _delete(self, op: int, record: Working, policy: CollectionPolicy) -> None:
+        rivals = self._rivals(record)
+        # A sum has several writers, and a seen one may hide another: here something is unseen.
+        if not rivals and not policy.has_counters:
             self._continue(op, record, Kind.DELETE, b"")
-        elif born_unseen or policy.deletes is DeleteRule.EDIT_WINS:
-            self._lose(op, record, "delete_edit", policy.deletes)
+        elif self._outlived(record, policy) or policy.deletes is DeleteRule.EDIT_WINS:
+            self._lose(op, record, "delete_edit", policy.deletes, self._last_of(rivals))
         else:
             self._conflict(
                 op, "", "delete_edit", record.last, record.value, None, "theirs", policy.deletes
@@ -371,17 +297,26 @@ class _Commit:
 
     def _replace(self, op: int, record: Working) -> None:
         """Fields that belong together: the whole record is one part."""
-        payload = self.batch.payloads[op]
-        if not self.resolver.later(self.author.part, record.last):
-            self._lose(op, record, "concurrent", "lww")
-            return
-        self._conflict(op, "", "concurrent", record.last, record.value, payload, "theirs", "lww")
-        value = apply(self.batch.kinds[op], payload, record.value)
+        kind, payload = self.batch.kinds[op], self.batch.payloads[op]
+        rival = self._last_of(self._rivals(record))
+        if rival is not None:
+            if not self.resolver.later(self.author.part, rival):
+                self._lose(op, record, "concurrent", "lww", rival)
+                return
+            self._conflict(op, "", "concurrent", rival, record.value, payload, "theirs", "lww")
+            self._note(OutcomeKind.MERGED, None)
+        value = payload if kind == Kind.CREATE else apply(kind, payload, record.value)
         assert value is not None
         self._continue(op, record, Kind.REPLACE, value)
-        self._note(OutcomeKind.MERGED, None)
 
-    def _merge_fields(self, op: int, record: Working) -> None:
+    def _rivals(self, record: Working) -> list[Part]:
+        """Who wrote what is in the record without this author having seen it."""
+        return [part for part in record.writers if self.author.concurrent(part)]
+
+    def _last_of(self, parts: list[Part]) -> Part | None:
+        return max(parts, key=self.resolver.time_of, default=None)
+
+    def _merge_fields(self, op: int, record: Working, policy: CollectionPolicy) -> None:
         """Field by field: causal order first, then the later stamp."""
         kind, payload = self.batch.kinds[op], self.batch.payloads[op]
         wanted: dict[str, bytes | None] = {}
@@ -393,7 +328,7 @@ class _Commit:
         won = {
             name: value
             for name, value in wanted.items()
-            if self._field_wins(op, record, name, had.get(name), value)
+            if self._field_wins(op, record, policy.rule_of(name), name, had.get(name), value)
         }
         if wanted and not won:
             self._no_effect(op)
@@ -405,16 +340,19 @@ class _Commit:
             self._continue(op, record, Kind.PATCH, payload)
 
     def _field_wins(
-        self, op: int, record: Working, name: str, had: bytes | None, value: bytes | None
-    ) -> bool:
+        self, op: int, record: Working, rule: Rule, name: str,
+        had: bytes | None, value: bytes | None,
+    ) -> bool:  # fmt: skip
         part = record.parts.get(name)
         if part is None:
             if had is None:
                 return True  # nobody has written it since the record came to be
             part = record.whole
-        if not self.author.concurrent(part):
+        concurrent = self.author.concurrent(part)
+        if not concurrent and rule is not Rule.COUNTER:
             return True
-        wins = self.resolver.later(self.author.part, part)
+        # A sum has several writers: the newest may be seen and hide one that is not.
+        wins = not concurrent or self.resolver.later(self.author.part, part)
         if had != value:
             winner = "theirs" if wins else "ours"
             self._conflict(op, name, "concurrent", part, had, value, winner, "lww")
@@ -433,11 +371,16 @@ class _Commit:
         self._no_effect(op)
         self._note(OutcomeKind.SUPERSEDED, last)
 
-    def _lose(self, op: int, record: Working, kind: str, algorithm: str) -> None:
-        value = self.batch.payloads[op] if self.batch.kinds[op] != Kind.DELETE else None
-        self._conflict(op, "", kind, record.last, record.live, value, "ours", algorithm)
-        self._note(OutcomeKind.SUPERSEDED, record.last)
+    def _lose(
+        self, op: int, record: Working, kind: str, algorithm: str, winner: Part | None
+    ) -> None:
+        self._conflict(op, "", kind, record.last, record.live, self._wanted(op), "ours", algorithm)
+        self._note(OutcomeKind.SUPERSEDED, winner or record.last)
         self._no_effect(op)
+
+    def _wanted(self, op: int) -> bytes | None:
+        """What a conflict keeps of an operation; None: that there be nothing."""
+        return None if self.batch.kinds[op] == Kind.DELETE else self.batch.payloads[op]
 
     def _no_effect(self, op: int) -> None:
         self.result.kinds[op], self.result.payloads[op] = Kind.NONE, b""
@@ -471,3 +414,7 @@ class _Commit:
 
 
 _NEED_RECORD = frozenset({Kind.PATCH, Kind.REMOVE, Kind.ADD})
+"""Nothing to be done without a record."""
+
+_ON_A_RECORD = _NEED_RECORD | {Kind.REPLACE}
+"""Written on a record that its author saw."""

@@ -74,9 +74,8 @@ _PLANS = {
     "enable_mergejoin": "off",
     "jit": "off",
 }
-"""Every statement of the hub goes by an index from a set of keys. Left to itself, the planner reads
-a whole space to find a thousand records where its statistics are older than the rows: 3 x slower
-with 7,000 records, and worse with every one more."""
+"""Every statement of the hub goes by an index from a set of keys, so the planner is not to guess:
+its statistics are older than the rows that just came, and a plan made for an empty table stays."""
 
 
 def _limits() -> dict[str, str]:
@@ -169,7 +168,7 @@ class PostgresDriver:
                 result = await work(PostgresTransaction(connection, writable))
             except BaseException:
                 # If even this fails, the connection is lost, and with it the transaction.
-                with contextlib.suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+                with contextlib.suppress(*_ERRORS):
                     await transaction.rollback()
                 raise
             with _mapped(committing=writable):
@@ -228,6 +227,9 @@ def refuse_unsafe(answer: Any) -> None:
         raise UnsafeDatabase(f"the database's encoding is {encoding}: create it with UTF8")
 
 
+_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
+"""All that asyncpg raises for what is not a mistake in calling it."""
+
 _RETRIED = (
     asyncpg.SerializationError,
     asyncpg.DeadlockDetectedError,
@@ -241,6 +243,7 @@ _WITHOUT_ANSWER = (
     asyncpg.CrashShutdownError,
     asyncpg.IdleInTransactionSessionTimeoutError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # as when the connection is lost just as a statement begins
     TimeoutError,
     OSError,
 )
@@ -260,7 +263,7 @@ def _mapped(*, committing: bool = False) -> Iterator[None]:
     """Turns asyncpg's errors into those of the seam."""
     try:
         yield
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+    except _ERRORS as error:
         raise _of(error, committing) from error
 
 

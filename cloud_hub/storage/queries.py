@@ -4,6 +4,10 @@ A file holds statements, each below a line `-- name: what_it_does`. Arguments co
 columns of a set: in PostgreSQL as arrays ($2::text[] ...), in SQLite as a row in brackets, which is
 repeated as often as there are rows: `VALUES [(?1, ?, ?)]`.
 
+Sets of keys are looked up one by one by the index, whatever a planner thinks of its statistics: by
+CROSS JOIN, which SQLite never turns round, and by LATERAL with a LIMIT, which PostgreSQL never
+turns into another join.
+
 Invariant: both dialects have the same names, so that what runs on one runs on the other; otherwise
 the hub does not start.
 """

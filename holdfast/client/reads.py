@@ -149,13 +149,13 @@ class Reads:
 
     def _wait(self, request: state.WaitRequest, timeout_s: float) -> Steps[tuple[Outcome, ...]]:
         response: state.WaitResponse = yield _read("Wait", request, {"timeout_s": timeout_s})
-        self._learn(request.space, response.answer)
+        self._learn(request.space, response.answer, carried=False)
         return tuple(map(wire.outcome_from, response.outcomes))
 
-    def _learn(self, space: str, answer: state.Answer) -> None:
+    def _learn(self, space: str, answer: state.Answer, *, carried: bool = True) -> None:
         context: pb.Context | None = answer.context if answer.HasField("context") else None
         seen = wire.context_from(context) if context is not None else None
-        self._session.learn(space, answer.session_token, seen)
+        self._session.learn(space, answer.session_token, seen, carried=carried)
 
 
 def _read(name: str, request: Message, options: ReadOptions) -> Call:

@@ -62,13 +62,6 @@ class Context:
     seen: tuple[tuple[bytes, int], ...] = ()
     """Per origin the newest undecided seq."""
 
-    def covers(self, other: Context) -> bool:
-        """Whether everything that `other` has seen is in here."""
-        mine = dict(self.seen)
-        return (self.epoch, self.base) >= (other.epoch, other.base) and (
-            all(mine.get(origin, 0) >= seq for origin, seq in other.seen)
-        )
-
     def meet(self, other: Context) -> Context:
         """What both have seen: the context of a write that depends on the two."""
         epoch, base = min((self.epoch, self.base), (other.epoch, other.base))

@@ -41,14 +41,21 @@ class Session:
         with self._lock:
             return self._tokens.get(space, (b"", None))[0]
 
-    def learn(self, space: str, token: bytes, context: Context | None) -> None:
-        """Keeps the token of an answer, unless a newer one is kept already."""
+    def learn(
+        self, space: str, token: bytes, context: Context | None, *, carried: bool = True
+    ) -> None:
+        """Keeps the token of an answer, unless the one kept has seen more.
+
+        `carried`: the request had a token, which the door's answer includes. Else it only stands
+        where nothing else does, or what was seen at another door would be forgotten.
+        """
         if not token:
             return
         with self._lock:
-            _, had = self._tokens.get(space, (b"", None))
-            if had is None or context is None or not had.covers(context):
-                self._tokens[space] = (token, context)
+            kept, had = self._tokens.get(space, (b"", None))
+            if kept and (not carried or _goes_beyond(had, context)):
+                return
+            self._tokens[space] = (token, context)
 
     def forget(self, space: str | None = None) -> None:
         """Begins anew, in one space or in all: nothing is carried over."""
@@ -57,3 +64,16 @@ class Session:
                 self._tokens.clear()
             else:
                 self._tokens.pop(space, None)
+
+
+def _goes_beyond(had: Context | None, new: Context | None) -> bool:
+    """Whether `had` is of a later moment at the same door, or of the same.
+
+    A door's base only grows; at one base, only the undecided commits in its state do.
+    """
+    if had is None or new is None:
+        return False
+    if (had.epoch, had.base) != (new.epoch, new.base):
+        return (had.epoch, had.base) > (new.epoch, new.base)
+    mine = dict(had.seen)
+    return all(mine.get(origin, 0) >= seq for origin, seq in new.seen)

@@ -69,7 +69,9 @@ def handlers(service: ServiceDescriptor, servicer: object) -> grpc.GenericRpcHan
 class UnknownMethods(grpc.GenericRpcHandler):
     """Refuses whatever no handler before it knows; add it last."""
 
-    def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[Any, Any]:
+    def service(
+        self, handler_call_details: grpc.HandlerCallDetails
+    ) -> grpc.RpcMethodHandler[Any, Any]:
         refusal = Refusal("UNKNOWN_METHOD", f"there is no method {handler_call_details.method}")
 
         async def refuse(_requests: object, context: Context) -> None:

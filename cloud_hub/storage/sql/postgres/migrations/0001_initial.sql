@@ -92,7 +92,8 @@ CREATE INDEX commit_ids_by_time ON commit_ids (decided_ms);
 
 -- The state. `other` is the greatest revision by another origin than the last writer's;
 -- `whole_*` wrote the record as such; `parts` is {"field": [revision, origin, seq, stamp]} of
--- fields written after that. A deleted record keeps its last value; its digest is zero.
+-- fields written after that, `gone` the newest deletion as [revision, origin, seq, stamp]. A
+-- deleted record keeps its last value; its digest is zero.
 CREATE TABLE records (
     space          text COLLATE "C" NOT NULL,
     collection     text COLLATE "C" NOT NULL CHECK (octet_length(collection) BETWEEN 1 AND 64),
@@ -107,6 +108,7 @@ CREATE TABLE records (
     whole_seq      bigint NOT NULL,
     whole_stamp    bigint NOT NULL,
     parts          bytea,
+    gone           bytea,
     deleted        boolean NOT NULL,
     digest         bigint NOT NULL,
     actor_id       text COLLATE "C" NOT NULL,

@@ -92,7 +92,8 @@ CREATE INDEX commit_ids_by_time ON commit_ids (decided_ms);
 
 -- The state. `other` is the greatest revision by another origin than the last writer's;
 -- `whole_*` wrote the record as such; `parts` is {"field": [revision, origin, seq, stamp]} of
--- fields written after that. A deleted record keeps its last value; its digest is zero.
+-- fields written after that, `gone` the newest deletion as [revision, origin, seq, stamp]. A
+-- deleted record keeps its last value; its digest is zero.
 CREATE TABLE records (
     space          TEXT NOT NULL,
     collection     TEXT NOT NULL
@@ -111,6 +112,7 @@ CREATE TABLE records (
     whole_seq      INTEGER NOT NULL,
     whole_stamp    INTEGER NOT NULL,
     parts          BLOB,
+    gone           BLOB,
     deleted        INTEGER NOT NULL CHECK (deleted IN (0, 1)),
     digest         INTEGER NOT NULL,
     actor_id       TEXT NOT NULL CHECK (instr(actor_id, char(0)) = 0),

@@ -1,0 +1,215 @@
+"""One edge agent, put together: startup, serve, drain.
+
+Startup makes the two files agree before anybody is answered. Local sockets are
+open as soon as that is so; the hub is not waited for. Draining goes from the
+outside in: no new calls, what was taken is stored, the link says goodbye, the
+files close.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+import secrets
+import stat
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import grpc
+from grpc_health.v1 import health, health_pb2
+
+import holdfast
+from edge_agent import judging, reconcile, retention
+from edge_agent.database import EdgeFiles, opened
+from edge_agent.intake import Intake
+from edge_agent.local_store import LocalStore
+from edge_agent.reads import Reads
+from edge_agent.replica import Applied
+from edge_agent.services.edge import EdgeService
+from edge_agent.services.state import StateService
+from edge_agent.tail import Arrival
+from edge_agent.uplink import Address, Uplink
+from edge_agent.waiting import Waiting
+from edge_agent.watchers import Watchers
+from holdfast.host.channels import server_options
+from holdfast.host.clock import BootClock, Clock
+from holdfast.host.door import UnknownMethods, add_service
+from holdfast.host.health import add_health
+from holdfast.v1 import edge_service_pb2, state_service_pb2
+from sync.messages import Scope
+from sync.policy import Priority
+from sync.position import ID_BYTES
+
+SWEEP_SECONDS = 5.0
+"""How often files are checkpointed and trimmed, if it is due."""
+
+DRAIN_SECONDS = 5.0
+"""Time for calls in flight."""
+
+_RANKS = {Priority.CONTROL: 0, Priority.STATE: 1, Priority.BULK: 2}
+
+_log = logging.getLogger(__name__)
+
+
+class SocketUnusable(OSError):
+    """A socket that cannot be listened on."""
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeSettings:
+    """How an edge agent runs. One socket for each actor or group of actors: who may open a
+    socket's file may speak as them."""
+
+    data: Path
+    hub: Address
+    sockets: Sequence[Path]
+    name: str
+    scopes: Mapping[str, Scope] = field(default_factory=lambda: {"default": Scope()})
+    socket_mode: int = 0o660
+    outbox_limit_bytes: int = 0
+
+
+class EdgeAgent:
+    """A running edge. Make it with `started`."""
+
+    def __init__(self, settings: EdgeSettings, files: EdgeFiles) -> None:
+        self.settings, self.files = settings, files
+        self.watchers = Watchers(files)
+        self.reads = Reads(files, settings.scopes)
+        self.intake = Intake(files, settings.scopes, self._applied)
+        self.uplink = Uplink(
+            files,
+            self.intake,
+            settings.scopes,
+            settings.hub,
+            f"edge-agent {holdfast.__version__}",
+            random.random,
+            self._rank,
+        )
+        self.store = LocalStore(
+            files,
+            scopes=settings.scopes,
+            unix_ms=self._unix_ms,
+            on_pending=lambda _spaces: self.uplink.pending(),
+            on_commits=self.watchers.commits_taken,
+        )
+        waiting = Waiting(files, self.reads, self.uplink)
+        self._state = StateService(files, self.store, self.reads, self.watchers, waiting)
+        self._edge = EdgeService(
+            files, self.store, self.reads, self.intake, self.uplink, settings.scopes
+        )
+        self._health = health.aio.HealthServicer()
+        self._server = grpc.aio.server(options=server_options(max_connection_age_ms=None))
+        self._ranks: dict[str, int] = {}
+        self._learning: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Makes the files agree, then listens. Raises SocketUnusable, HostError."""
+        if self.settings.outbox_limit_bytes:
+            self.files.outbox.limit_bytes = self.settings.outbox_limit_bytes
+        await reconcile.reconcile(self.files)
+        await self._learn_ranks()
+        add_service(
+            self._server, state_service_pb2.DESCRIPTOR.services_by_name["StateService"], self._state
+        )
+        add_service(
+            self._server, edge_service_pb2.DESCRIPTOR.services_by_name["EdgeService"], self._edge
+        )
+        add_health(self._server, self._health)
+        self._server.add_generic_rpc_handlers((UnknownMethods(),))
+        for path in self.settings.sockets:
+            self._listen(path)
+        await self._server.start()
+        for path in self.settings.sockets:
+            path.chmod(self.settings.socket_mode)
+        for name in ("", "holdfast.v1.StateService", "holdfast.v1.EdgeService"):
+            await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Serves until `stop` is set, then drains."""
+        tasks = [
+            asyncio.create_task(self.uplink.run(), name="uplink"),
+            asyncio.create_task(self._sweep(), name="sweep"),
+        ]
+        try:
+            stopped = asyncio.create_task(stop.wait())
+            done, _ = await asyncio.wait([stopped, *tasks], return_when=asyncio.FIRST_COMPLETED)
+            stopped.cancel()
+            for task in done - {stopped}:
+                task.result()  # neither ends by itself: whatever ended it is a fault
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await self.drain()
+
+    async def drain(self) -> None:
+        """Ends in order: nothing that was taken is left unanswered."""
+        await self._health.enter_graceful_shutdown()
+        await self._server.stop(DRAIN_SECONDS)
+        await self.store.close()
+        await retention.sweep(self.files, force=True)
+        for path in self.settings.sockets:
+            path.unlink(missing_ok=True)
+
+    # -- house -----------------------------------------------------------------
+
+    def _listen(self, path: Path) -> None:
+        """Takes a socket's name; one that a dead process has left is removed. The directory is
+        this process's own, and its files are locked, so no living one is behind it."""
+        with contextlib.suppress(FileNotFoundError):
+            if not stat.S_ISSOCK(path.lstat().st_mode):
+                raise SocketUnusable(f"{path} exists and is no socket: choose another name")
+            path.unlink()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self._server.add_insecure_port(f"unix:{path}")
+        except RuntimeError as error:
+            raise SocketUnusable(f"cannot listen on {path}: {error}") from error
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(SWEEP_SECONDS)
+            try:
+                await retention.sweep(self.files)
+            except Exception as error:  # noqa: BLE001 - house-keeping waits for better times
+                _log.warning("sweeping failed", exc_info=error)
+
+    def _applied(self, applied: Applied, arrivals: Sequence[Arrival]) -> None:
+        self.watchers.changes_applied(applied, arrivals)
+        if applied.policies_changed:
+            self._learning = asyncio.get_running_loop().create_task(self._learn_ranks())
+
+    async def _learn_ranks(self) -> None:
+        for space in {*self.settings.scopes, *self.files.outbox.spaces}:
+            found = await self.files.reader.snapshot(
+                lambda c, s=space: judging.load_policies(c, s)  # type: ignore[misc]
+            )
+            self._ranks[space] = _RANKS[found.space.priority]
+
+    def _rank(self, space: str) -> int:
+        return self._ranks.get(space, 1)
+
+    def _unix_ms(self) -> int:
+        """The hub's time as far as it is known, else this machine's."""
+        offset = self.uplink.clock_offset_ms
+        if offset is None:
+            return self.files.clock.wall_ms()
+        return self.files.clock.boot_ns() // 1_000_000 + offset
+
+
+@contextlib.asynccontextmanager
+async def started(settings: EdgeSettings, clock: Clock | None = None) -> AsyncIterator[EdgeAgent]:
+    """An edge that answers at its sockets; its files close at the end of the block.
+
+    Raises HostError (directory in use, outbox damaged), SocketUnusable.
+    """
+    async with opened(
+        settings.data, settings.name, clock or BootClock(), lambda: secrets.token_bytes(ID_BYTES)
+    ) as files:
+        agent = EdgeAgent(settings, files)
+        await agent.start()
+        yield agent

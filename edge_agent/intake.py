@@ -1,0 +1,123 @@
+"""What comes from the hub, into the replica.
+
+Changes that wait are applied together, in one transaction with the cursor.
+Watchers are told after it. A batch that does not fit is never guessed about:
+the replica of the space is set aside and begins again from the hub's history,
+with a reason and a count, and the outbox is not touched.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+
+from edge_agent import reconcile, replica
+from edge_agent.database import EdgeFiles
+from edge_agent.replica import Applied, Diverged, Marked, OutOfOrder
+from edge_agent.tail import Arrival
+from holdfast.host import failpoints
+from holdfast.host.sqlite import Corrupt
+from sync import codec
+from sync import messages as m
+from sync.batch import MalformedBatch
+
+MAX_ARRIVALS = 64
+"""Batches applied in one transaction: a local write waits for at most that much."""
+
+BEFORE_APPLY = failpoints.declare("edge.apply.before")
+AFTER_APPLY = failpoints.declare("edge.apply.after")
+
+OnApplied = Callable[[Applied, Sequence[Arrival]], None]
+
+_log = logging.getLogger(__name__)
+
+
+class ReplicaReset(Exception):
+    """The replica of a space begins from zero; the stream must be opened anew."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class Intake:
+    """Applies what the hub sends. `scopes` says what is replicated of each space."""
+
+    def __init__(
+        self, files: EdgeFiles, scopes: Mapping[str, m.Scope], on_applied: OnApplied
+    ) -> None:
+        self._files, self._scopes, self._on_applied = files, scopes, on_applied
+        self.applied = 0
+        self.verified: dict[str, bool] = {}
+
+    async def apply(self, space: str, changes: Sequence[m.Changes], codec_name: str) -> Applied:
+        """Applies consecutive changes of one space. Raises ReplicaReset, HostError."""
+        try:
+            arrivals = [_arrival(each, codec_name) for each in changes]
+            BEFORE_APPLY()
+            ordinals, whole = self._files.outbox.ordinals, self._whole(space)
+            applied = await self._files.replica.run(
+                lambda c: replica.apply(c, space, arrivals, ordinals, whole=whole)
+            )
+            AFTER_APPLY()
+        except (OutOfOrder, Diverged, MalformedBatch) as error:
+            raise await self._reset(space, error) from error
+        except Corrupt as error:
+            raise await self._replace(error) from error
+        self.applied += sum(each.count for each in changes)
+        self._on_applied(applied, arrivals)
+        return applied
+
+    async def mark(self, bookmark: m.Bookmark) -> Marked:
+        """Moves the cursor to a bookmark and compares digests. Raises ReplicaReset, HostError."""
+        space = bookmark.space
+        ordinals, whole = self._files.outbox.ordinals, self._whole(space)
+        try:
+            marked = await self._files.replica.run(
+                lambda c: replica.mark(c, bookmark, ordinals, whole=whole)
+            )
+        except OutOfOrder as error:
+            raise await self._reset(space, error) from error
+        except Corrupt as error:
+            raise await self._replace(error) from error
+        if marked.equal is not None:
+            self._compared(space, marked)
+        return marked
+
+    def _compared(self, space: str, marked: Marked) -> None:
+        self.verified[space] = bool(marked.equal)
+        if marked.equal:
+            self._files.alarms.clear("DIGEST_MISMATCH")
+        else:
+            names = ", ".join(marked.different)
+            message = f"{space} at {marked.cursor.revision} differs from the hub in: {names}"
+            self._files.alarms.raise_("DIGEST_MISMATCH", message)
+
+    async def reset(self, space: str, reason: str) -> None:
+        """Begins the replica of a space from zero."""
+        self.verified.pop(space, None)
+        await reconcile.reset_replica(self._files, space, reason)
+
+    async def _reset(
+        self, space: str, error: OutOfOrder | Diverged | MalformedBatch
+    ) -> ReplicaReset:
+        _log.error("the replica of %s begins from zero: %s", space, error)
+        await self.reset(space, error.reason)
+        return ReplicaReset(error.reason, str(error))
+
+    async def _replace(self, error: Corrupt) -> ReplicaReset:
+        _log.error("the replica is damaged and begins from zero: %s", error)
+        await reconcile.replace_replica(self._files, "REPLICA_DAMAGED")
+        return ReplicaReset("REPLICA_DAMAGED", str(error))
+
+    def _whole(self, space: str) -> bool:
+        return self._scopes.get(space, m.Scope()).whole
+
+
+def _arrival(changes: m.Changes, codec_name: str) -> Arrival:
+    block = codec.unpack(changes.block, codec_name, changes.block_bytes)
+    batch = codec.decode_block(changes.space, changes.origin, changes.first_seq, block)
+    if len(batch) != changes.count:
+        raise MalformedBatch("another number of commits than announced")
+    decided = codec.decode_header(batch, changes.epoch, changes.first_revision, changes.header)
+    return Arrival(decided, changes, codec_name)

@@ -1,0 +1,376 @@
+"""Judges commits against the view: what they mean, what they were written on, or why not.
+
+Runs in the outbox's thread, on one snapshot of the replica, for a whole group of commits; each is
+judged on the state that those before it leave. Nothing is written here.
+
+Invariant: a draft's base and seen are those of the very state that it was reduced against.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from edge_agent import overlay, statements, states
+from edge_agent import standing as standings
+from edge_agent.outbox import Emptying, Outbox
+from edge_agent.outbox_rows import Limits
+from edge_agent.overlay import Writer
+from edge_agent.requests import Context, Write
+from edge_agent.standing import Standing
+from edge_agent.states import HubRecord, Name, Overlaid, live_value
+from holdfast.host.refusal import Refusal
+from sync.batch import Batch
+from sync.commit import Commit, Extra, Op, Precondition, Version
+from sync.messages import Scope
+from sync.policy import Granularity, Policies
+from sync.position import Lineage, Position, UnknownEpoch
+from sync.reduce import Add, Patch, Put, Request, RuleMismatch, reduce
+from sync.values import InvalidValue
+
+READS = statements.load("reads")
+
+ONE = Limits(commits=1, payload_bytes=1)
+
+MAX_PENDING_TO_COALESCE = 16
+"""Pending operations on a record beyond which emptying one is not worth replaying the others."""
+
+
+@dataclass(slots=True)
+class SpaceView:
+    """One space while a group is judged: what was loaded, and what the group has made of it."""
+
+    standing: Standing
+    policies: Policies
+    hub: dict[Name, HubRecord]
+    over: dict[Name, Overlaid]
+    last_seq: int
+    touched: dict[Name, Overlaid] = field(default_factory=dict)
+    emptied: list[Emptying] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A commit that may be stored, with its records after each operation."""
+
+    space: str
+    commit: Commit
+    basis: Basis
+    images: tuple[Overlaid, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Basis:
+    """A context in today's names: own seqs apart from others'. `effective` is the base as a
+    revision of the replica's epoch."""
+
+    epoch: int
+    base: int
+    effective: int
+    seen: int
+    others: tuple[tuple[bytes, int], ...]
+    own: bytes
+
+    @classmethod
+    def of(
+        cls, epoch: int, base: int, effective: int, seen: Mapping[bytes, int], own: bytes
+    ) -> Basis:
+        others = tuple((origin, seq) for origin, seq in seen.items() if origin != own and seq)
+        return cls(epoch, base, effective, seen.get(own, 0), others, own)
+
+    def saw(self, origin: bytes, seq: int) -> bool:
+        if origin == self.own:
+            return seq <= self.seen
+        return any(name == origin and seq <= newest for name, newest in self.others)
+
+
+def load_view(
+    connection: sqlite3.Connection, outbox: Outbox, space: str, writes: Sequence[Write]
+) -> SpaceView:
+    """The state that writes of one space are judged on, within a snapshot of the caller. Its
+    policies are for the caller to set: those of the standing's policies_revision."""
+    standing = standings.load(connection, space)
+    names = {
+        (one.collection, one.key)
+        for write in writes
+        for one in (*write.requests, *write.preconditions)
+    }
+    return SpaceView(
+        standing,
+        Policies(),
+        states.hub_records(connection, space, names),
+        states.overlaid(connection, space, names) if standing.seen else {},
+        outbox.counter(space, outbox.origin.ordinal).last_seq,
+    )
+
+
+def load_policies(connection: sqlite3.Connection, space: str) -> Policies:
+    """The policies of a space as the replica has them. The hub takes only sound ones."""
+    policies = Policies()
+    for key, value in connection.execute(READS["policies"], (space,)):
+        policies = policies.with_record(key, value)
+    return policies
+
+
+@dataclass(slots=True)
+class Judge:
+    """Judges the writes of one space in order."""
+
+    view_connection: sqlite3.Connection
+    outbox_connection: sqlite3.Connection
+    outbox: Outbox
+    view: SpaceView
+    scope: Scope | None
+
+    @property
+    def space(self) -> str:
+        return self.view.standing.space
+
+    def judge(self, write: Write, commit_id: bytes, claimed: int) -> Draft:
+        """The commit that a write becomes; its effect is in the view from now on.
+
+        Raises Refusal; then the view is as before.
+        """
+        self._check_scope(write)
+        basis = self._basis(write.context)
+        for wanted in write.preconditions:
+            self._check_precondition(wanted)
+        emptied, trial = self._coalesced(write)
+        seq = self.view.last_seq + 1
+        by = Writer(self.outbox.origin.ordinal, seq, claimed, write.actor.id, int(write.actor.kind))
+        ops: list[Op] = []
+        images: list[Overlaid] = []
+        for request in write.requests:
+            for op in self._reduced(request, basis if write.context else None, trial):
+                ops.append(op)
+                images.append(self._step(trial, op, by))
+        commit = Commit(
+            commit_id, seq, basis.base, basis.seen, claimed, write.actor, tuple(ops),
+            self._extra(write, basis),
+        )  # fmt: skip
+        self.view.over.update(trial)
+        self.view.touched.update(trial)
+        self.view.last_seq = seq
+        self.view.emptied += [Emptying(self.space, victim, seq) for victim in emptied]
+        return Draft(self.space, commit, basis, tuple(images))
+
+    def _extra(self, write: Write, basis: Basis) -> Extra:
+        return Extra(
+            seen=basis.others,
+            preconditions=tuple(self._renamed(wanted) for wanted in write.preconditions),
+            correlation_id=write.correlation_id,
+            causation_id=write.causation_id,
+            retryable=write.commit_id is not None,
+        )
+
+    def _renamed(self, wanted: Precondition) -> Precondition:
+        version = wanted.version
+        if version is None or not version.pending:
+            return wanted
+        origin, seq = self.outbox.present_name(self.space, version.origin, version.seq)
+        return replace(wanted, version=replace(version, origin=origin, seq=seq))
+
+    # -- coalescing ----------------------------------------------------------
+
+    def _coalesced(self, write: Write) -> tuple[list[int], dict[Name, Overlaid]]:
+        """Commits that this one makes superfluous, and its records as if those had not been.
+
+        A commit is one if it was not offered, has no preconditions, and puts nothing but records
+        that this one puts wholly.
+        """
+        names = {(one.collection, one.key) for one in write.requests}
+        policies = self.view.policies
+        plain = write.context is None and not write.preconditions
+        plain = plain and names.isdisjoint(self.view.touched)
+        if not plain or not all(
+            isinstance(one, Put) and policies.of(one.collection).coalesce for one in write.requests
+        ):
+            return [], {}
+        victims = self._victims(names)
+        if not victims:
+            return [], {}
+        ordinal = self.outbox.origin.ordinal
+        gone = frozenset((ordinal, seq) for seq in victims)
+        found = overlay.replayed(self.view_connection, self.space, names, without=gone)
+        trial = {}
+        for name in names:
+            if name in self.view.over:
+                trial[name] = found.get(name) or _as_decided(self.view.hub.get(name))
+        return victims, trial
+
+    def _victims(self, names: set[Name]) -> list[int]:
+        ordinal = self.outbox.origin.ordinal
+        offered = self.outbox.offered.get((self.space, ordinal), 0)
+        seqs = set()
+        for name in names:
+            pending = self.view.over.get(name)
+            if pending is None:
+                continue
+            if overlay.depth(self.view_connection, self.space, name) > MAX_PENDING_TO_COALESCE:
+                return []
+            if (
+                pending.ordinal == ordinal
+                and pending.seq > offered
+                and name not in self.view.touched
+            ):
+                seqs.add(pending.seq)
+        return [seq for seq in sorted(seqs) if self._superfluous(seq, names)]
+
+    def _superfluous(self, seq: int, names: set[Name]) -> bool:
+        found = self.outbox.read(
+            self.outbox_connection, self.space, self.outbox.origin.id, seq - 1, ONE
+        )
+        if not isinstance(found, Batch) or found.extra(0).preconditions:
+            return False
+        theirs = set(zip(found.collections, found.keys, strict=True))
+        newest = all(self.view.over[n].seq == seq for n in theirs if n in self.view.over)
+        return bool(theirs) and theirs <= names and newest
+
+    def _check_scope(self, write: Write) -> None:
+        for request in write.requests:
+            if self.scope is not None and not self.scope.covers(request.collection):
+                raise Refusal("OUT_OF_SCOPE", f"{self.space}/{request.collection} is not kept here")
+            strict = self.view.policies.space.strict
+            if strict and not self.view.policies.declared(request.collection):
+                raise Refusal("UNDECLARED_COLLECTION", f"{self.space}/{request.collection}")
+
+    # -- contexts ------------------------------------------------------------
+
+    def _basis(self, context: Context | None) -> Basis:
+        """What the author has seen, in names of today."""
+        cursor, present = self.view.standing.cursor, self.outbox.origin.id
+        if context is None:
+            seen = dict(self.view.standing.seen)
+            own = self.view.standing.own.get(self.outbox.origin.ordinal)
+            decided = own.decided_seq if own else 0
+            seen[present] = self.view.last_seq if self.view.last_seq > decided else 0
+            return Basis.of(cursor.epoch, cursor.revision, cursor.revision, seen, present)
+        seen = {}
+        for origin, seq in context.seen:
+            name, number = self.outbox.present_name(self.space, origin, seq)
+            seen[name] = max(number, seen.get(name, 0))
+        if seen.get(present, 0) > self.view.last_seq:
+            raise Refusal("WRITES_LOST", "the context names a write that this edge never took")
+        here = self._effective(context.epoch, context.base)
+        if here > cursor.revision:
+            raise Refusal(
+                "SESSION_NOT_CAUGHT_UP",
+                f"the context is of revision {here}, and this replica is at {cursor.revision}",
+            )
+        return Basis.of(context.epoch, context.base, here, seen, present)
+
+    def _effective(self, epoch: int, revision: int) -> int:
+        if revision == 0 or epoch == self.view.standing.cursor.epoch or not self.outbox.lineage:
+            return revision
+        try:
+            return Lineage(self.outbox.lineage).effective(Position(epoch, self.space, revision))
+        except UnknownEpoch as unknown:
+            raise Refusal("EPOCH_UNKNOWN", str(unknown)) from unknown
+
+    # -- operations ----------------------------------------------------------
+
+    def _reduced(
+        self, request: Request, basis: Basis | None, trial: Mapping[Name, Overlaid]
+    ) -> tuple[Op, ...]:
+        """What a request changes. `basis` is given if its author may have seen another state."""
+        name = (request.collection, request.key)
+        policy = self.view.policies.of(request.collection)
+        live = live_value(self.view.hub, trial if name in trial else self.view.over, name)
+        if basis is not None and name not in trial and self._unseen(name, basis):
+            whole = policy.granularity is Granularity.RECORD
+            if isinstance(request, Put) or (isinstance(request, Patch) and whole):
+                raise self._mismatch(name, "it has changed since it was read")
+            if isinstance(request, Add) or (isinstance(request, Patch) and not request.removes):
+                live = None  # its author may have seen it absent: the hub merges with what is there
+        try:
+            return reduce(request, live, policy)
+        except (RuleMismatch, InvalidValue) as error:
+            raise Refusal(error.reason, str(error)) from error
+
+    def _step(self, trial: dict[Name, Overlaid], op: Op, by: Writer) -> Overlaid:
+        name = (op.collection, op.key)
+        if name not in trial and name in self.view.over:
+            trial[name] = self.view.over[name]
+        return overlay.step(trial, self.view.hub, name, op.kind, op.payload, by)
+
+    def _live(self, name: Name) -> bytes | None:
+        return live_value(self.view.hub, self.view.over, name)
+
+    # -- what the author has not seen ----------------------------------------
+
+    def _unseen(self, name: Name, basis: Basis) -> bool:
+        """Whether the record has parts that the author had not before his eyes."""
+        pending = self.view.over.get(name)
+        if pending is not None:
+            origin = self.outbox.id_of(pending.ordinal)
+            if not basis.saw(origin, pending.seq):
+                return True
+        record = self.view.hub.get(name)
+        if record is None or record.revision <= basis.effective:
+            return False
+        return record.other > basis.effective or not basis.saw(record.origin, record.seq)
+
+    def version(self, name: Name) -> Version | None:
+        """The version of a record in the view; None if it is absent."""
+        return version_of(self.view, self.outbox, name)
+
+    def _mismatch(self, name: Name, message: str) -> Refusal:
+        metadata = {"collection": name[0], "key": name[1]}
+        version = self.version(name)
+        if version is None:
+            metadata["exists"] = "false"
+        else:
+            metadata |= {
+                "epoch": str(version.epoch), "revision": str(version.revision),
+                "origin": version.origin.hex(), "seq": str(version.seq),
+                "pending": str(version.pending).lower(),
+            }  # fmt: skip
+        return Refusal("REVISION_MISMATCH", f"{name[0]}/{name[1]}: {message}", metadata=metadata)
+
+    def _check_precondition(self, wanted: Precondition) -> None:
+        name = (wanted.collection, wanted.key)
+        if wanted.version is None:
+            if (self._live(name) is not None) != wanted.exists:
+                said = "exists" if not wanted.exists else "does not exist"
+                raise self._mismatch(name, f"the record {said}")
+        elif not self._is_at(name, wanted.version):
+            raise self._mismatch(name, "the record is not at the version that was asked for")
+
+    def _is_at(self, name: Name, version: Version) -> bool:
+        if self._live(name) is None:
+            return False
+        pending, record = self.view.over.get(name), self.view.hub.get(name)
+        if not version.pending:
+            here = self._effective(version.epoch, version.revision)
+            return pending is None and record is not None and record.revision == here
+        base = self._effective(version.epoch, version.revision)
+        origin, seq = self.outbox.present_name(self.space, version.origin, version.seq)
+        if pending is not None:
+            by_own = record is not None and record.origin == origin and record.seq <= seq
+            last = (self.outbox.id_of(pending.ordinal), pending.seq)
+            unchanged = record is None or record.revision <= base or by_own
+            return last == (origin, seq) and unchanged
+        decided = record is not None and (record.origin, record.seq) == (origin, seq)
+        return decided and record is not None and record.other <= base
+
+
+def version_of(view: SpaceView, outbox: Outbox, name: Name) -> Version | None:
+    """The version of a record in a view; None if it is absent."""
+    pending, record = view.over.get(name), view.hub.get(name)
+    cursor = view.standing.cursor
+    if pending is not None:
+        origin = outbox.id_of(pending.ordinal)
+        return Version(cursor.epoch, cursor.revision, origin, pending.seq, pending=True)
+    if record is None or record.deleted:
+        return None
+    return Version(cursor.epoch, record.revision, record.origin, record.seq)
+
+
+def _as_decided(record: HubRecord | None) -> Overlaid:
+    """The record without anything pending, in the shape of one with."""
+    if record is None:
+        return Overlaid(0, 0, 0, "", 0, True, None)
+    return Overlaid(
+        0, 0, record.stamp, record.actor_id, record.actor_kind, record.deleted, record.value
+    )

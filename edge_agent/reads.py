@@ -1,0 +1,209 @@
+"""Reading the view: the hub's records at the cursor with this edge's pending commits on top.
+
+Every request is answered from one snapshot of replica.db, on a connection of its own, so it waits
+neither for the network nor for a writer. The position, what is pending, and the records belong
+together.
+
+Invariant: an answer's context names exactly the state that its records were read from.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from edge_agent import standing as standings
+from edge_agent import statements, states
+from edge_agent.database import EdgeFiles
+from edge_agent.requests import Context, Read, Record
+from edge_agent.standing import Standing
+from edge_agent.states import HubRecord, Name, Overlaid
+from holdfast.host.refusal import Refusal
+from sync import digest as digests
+from sync.commit import Version
+from sync.filters import Filter
+from sync.messages import CollectionDigest, Scope
+from sync.position import Position
+
+SQL = statements.load("reads")
+REPLICA = statements.load("replica")
+
+MAX_NAMES = 1_000
+MAX_PAGE = 1_000
+MAX_SCAN = 10_000
+"""Records looked at for a page: tens of milliseconds, in which other readers wait."""
+
+DEFAULT_PAGE = 100
+DEFAULT_SCAN = 1_000
+
+_LAST_POINT = 0x10FFFF
+_BEFORE_SURROGATES, _AFTER_SURROGATES = 0xD7FF, 0xE000
+
+
+@dataclass(frozen=True, slots=True)
+class ListQuery:
+    """Which records of a collection, and how many at once; zero means the default."""
+
+    space: str
+    collection: str
+    prefix: str = ""
+    filter: Filter | None = None
+    page_size: int = 0
+    page_token: str = ""
+    scan_limit: int = 0
+
+
+class Reads:
+    """Answers reads from a replica. `files.reader` is looked up each time: it may be replaced."""
+
+    def __init__(self, files: EdgeFiles, scopes: Mapping[str, Scope] | None = None) -> None:
+        self._files = files
+        self._scopes = scopes
+
+    async def get(self, space: str, collection: str, key: str) -> Read:
+        """One record. Raises Refusal RECORD_NOT_FOUND, OUT_OF_SCOPE."""
+        read = await self.batch_get(space, [(collection, key)])
+        if not read.records:
+            raise Refusal("RECORD_NOT_FOUND", f"{space}/{collection}/{key}")
+        return read
+
+    async def batch_get(self, space: str, names: Sequence[Name]) -> Read:
+        """The named records that exist, in the order of the names. Raises Refusal."""
+        if not 1 <= len(names) <= MAX_NAMES:
+            raise Refusal("TOO_MANY_OPS", f"1 to {MAX_NAMES} names")
+        self._check(space, {collection for collection, _ in names})
+        return await self._files.reader.snapshot(lambda c: _batch_get(c, space, names))
+
+    async def list(self, query: ListQuery) -> Read:
+        """A page of a collection in the order of keys. Raises Refusal."""
+        self._check(query.space, {query.collection})
+        if not 0 <= query.page_size <= MAX_PAGE:
+            raise Refusal("PAGE_SIZE_INVALID")
+        if not 0 <= query.scan_limit <= MAX_SCAN:
+            raise Refusal("SCAN_LIMIT_INVALID")
+        after = _after(query.page_token)
+        return await self._files.reader.snapshot(lambda c: _list(c, query, after))
+
+    async def standing(self, space: str) -> Standing:
+        """Where the replica stands."""
+        return await self._files.reader.snapshot(lambda c: standings.load(c, space))
+
+    async def digests(self, space: str) -> tuple[CollectionDigest, ...]:
+        """Digests of the hub's part, by collection."""
+        rows = await self._files.reader.snapshot(
+            lambda c: c.execute(REPLICA["digests"], (space,)).fetchall()
+        )
+        return tuple(
+            CollectionDigest(collection, digests.from_signed(signed), count)
+            for collection, signed, count in rows
+        )
+
+    def _check(self, space: str, collections: Iterable[str]) -> None:
+        if self._scopes is None:
+            return
+        scope = self._scopes.get(space)
+        for collection in collections:
+            if scope is None or not scope.covers(collection):
+                raise Refusal("OUT_OF_SCOPE", f"{space}/{collection} is not kept here")
+
+
+def _batch_get(connection: sqlite3.Connection, space: str, names: Sequence[Name]) -> Read:
+    standing = standings.load(connection, space)
+    hub = states.hub_records(connection, space, names)
+    over = states.overlaid(connection, space, names) if standing.seen else {}
+    found = [record_of(standing, name, hub.get(name), over.get(name)) for name in names]
+    records = tuple(one for one in found if one is not None and not one.deleted)
+    return _read(standing, records, includes_pending=bool(over), scanned=len(names))
+
+
+def _list(connection: sqlite3.Connection, query: ListQuery, after: str) -> Read:
+    standing = standings.load(connection, query.space)
+    scan = query.scan_limit or DEFAULT_SCAN
+    page = query.page_size or DEFAULT_PAGE
+    place = (query.space, query.collection, after, query.prefix, _upper(query.prefix), scan + 1)
+    hub = {row[0]: HubRecord(*row[1:]) for row in connection.execute(SQL["scan_records"], place)}
+    over: dict[str, Overlaid] = {}
+    if standing.seen:
+        rows = connection.execute(SQL["scan_overlay"], place)
+        over = {row[0]: Overlaid(*row[1:]) for row in rows}
+    keys = sorted(hub.keys() | over.keys(), key=str.encode)
+    records: list[Record] = []
+    scanned, pending = 0, False
+    for key in keys[:scan]:
+        scanned += 1
+        pending = pending or key in over
+        record = record_of(standing, (query.collection, key), hub.get(key), over.get(key))
+        if record is None or record.deleted:
+            continue
+        if query.filter is None or query.filter.matches(key, record.value):
+            records.append(record)
+            if len(records) == page:
+                break
+    more = scanned < len(keys)
+    token = _token(keys[scanned - 1]) if more else ""
+    return _read(standing, tuple(records), pending, scanned, token)
+
+
+def record_of(
+    standing: Standing, name: Name, hub: HubRecord | None, over: Overlaid | None
+) -> Record | None:
+    """A record as a reader sees it, deleted ones too; None if there never was one."""
+    cursor = standing.cursor
+    if over is not None:
+        if over.value is None:
+            return None
+        origin = standing.own[over.ordinal].origin
+        version = Version(cursor.epoch, cursor.revision, origin, over.seq, pending=True)
+        return Record(*name, over.value, version, over.actor, bool(over.deleted), over.claimed)
+    if hub is None:
+        return None
+    version = Version(cursor.epoch, hub.revision, hub.origin, hub.seq)
+    return Record(*name, hub.value, version, hub.actor, bool(hub.deleted), hub.stamp)
+
+
+def _read(
+    standing: Standing,
+    records: tuple[Record, ...],
+    includes_pending: bool,
+    scanned: int,
+    next_page: str = "",
+) -> Read:
+    cursor = standing.cursor
+    return Read(
+        records,
+        Position(cursor.epoch, standing.space, cursor.revision),
+        Context(cursor.epoch, cursor.revision, standing.seen),
+        includes_pending,
+        scanned,
+        next_page,
+    )
+
+
+def _upper(prefix: str) -> str:
+    """The least text above all that begin with the prefix, as SQLite orders texts (by UTF-8, which
+    is by code point)."""
+    for index in range(len(prefix) - 1, -1, -1):
+        point = ord(prefix[index])
+        if point < _LAST_POINT:
+            following = _AFTER_SURROGATES if point == _BEFORE_SURROGATES else point + 1
+            return prefix[:index] + chr(following)
+    return chr(_LAST_POINT) * 256
+
+
+def _token(key: str) -> str:
+    return base64.urlsafe_b64encode(b"1" + key.encode()).decode()
+
+
+def _after(token: str) -> str:
+    if not token:
+        return ""
+    try:
+        raw = base64.urlsafe_b64decode(token.encode())
+        if raw[:1] != b"1":
+            raise Refusal("PAGE_TOKEN_INVALID")
+        return raw[1:].decode()
+    except (binascii.Error, ValueError) as error:
+        raise Refusal("PAGE_TOKEN_INVALID") from error

@@ -1,0 +1,144 @@
+"""Makes the two files agree: at start, and whenever one of them was begun anew.
+
+The outbox is written first, the view of its commits after; between the two the process may die.
+And either file may be put back as it was yesterday. Every case ends the same way: the outbox is the
+truth about what was acknowledged, the replica about what was decided, and the view is put together
+from both.
+
+Invariant: afterwards the view contains every undecided commit of the outbox once.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping
+
+from edge_agent import overlay, renaming, replica
+from edge_agent import standing as standings
+from edge_agent.database import EdgeFiles
+from edge_agent.outbox_rows import DamagedRow
+from edge_agent.standing import Standing
+from sync.batch import Batch
+from sync.messages import VoidRange
+
+
+async def reconcile(files: EdgeFiles) -> None:
+    """Makes the files agree. The caller holds `files.writing`, or nothing else runs yet."""
+    found = await files.replica.snapshot(_standings)
+    if _behind(files, found):
+        await _take_new_origin(files, "OUTBOX_RESTORED", {})
+    for standing in found:
+        strangers = _strangers(files, standing)
+        if strangers or _has_more(files, standing):
+            await files.replica.transaction(
+                lambda c, s=standing.space, o=strangers: overlay.clear(c, s, o)  # type: ignore[misc]
+            )
+    for space in files.outbox.spaces:
+        await catch_up(files, space)
+
+
+async def take_new_origin(
+    files: EdgeFiles, reason: str, keep: Mapping[tuple[str, bytes], int]
+) -> None:
+    """From now on commits have a new origin; per space and origin, those above `keep` too."""
+    async with files.writing:
+        await _take_new_origin(files, reason, keep)
+        await reconcile(files)
+
+
+async def reset_replica(files: EdgeFiles, space: str, reason: str) -> None:
+    """Begins the replica of a space from zero, counted by reason."""
+    async with files.writing:
+        await files.replica.run(lambda c: replica.reset(c, space))
+        await files.count_rebuild(reason)
+        await catch_up(files, space)
+
+
+async def replace_replica(files: EdgeFiles, reason: str) -> None:
+    """Sets a damaged replica aside and begins one from zero."""
+    async with files.writing:
+        await files.replace_replica(reason)
+        await reconcile(files)
+
+
+async def catch_up(files: EdgeFiles, space: str) -> None:
+    """Puts commits of the outbox that the view lacks on top of it."""
+    for ordinal in files.outbox.streams(space):
+        after = await files.replica.run(lambda c, o=ordinal: _view_seq(c, space, o))  # type: ignore[misc]
+        origin = files.outbox.id_of(ordinal)
+        while True:
+            found = await _next(files, space, origin, after)
+            if found is None:
+                break
+            if isinstance(found, Batch):
+                batch = found
+                await files.replica.transaction(
+                    lambda c, o=ordinal, b=batch: overlay.extend(c, o, b)  # type: ignore[misc]
+                )
+                after = found.last_seq
+            else:
+                after = found.first_seq + found.count - 1
+
+
+async def void_damaged(files: EdgeFiles, damaged: DamagedRow) -> None:
+    """Declares a damaged commit lost, durably and with an alarm: what cannot be read cannot be
+    sent, and nothing behind it may wait for ever."""
+    await files.in_outbox(lambda c: files.outbox.void_damaged(c, damaged))
+    files.alarms.raise_(damaged.reason, f"{damaged}; it is declared lost")
+
+
+async def _next(
+    files: EdgeFiles, space: str, origin: bytes, after: int
+) -> Batch | VoidRange | None:
+    while True:
+        try:
+            return await files.in_outbox(lambda c: files.outbox.read(c, space, origin, after))
+        except DamagedRow as damaged:
+            await void_damaged(files, damaged)
+
+
+async def _take_new_origin(
+    files: EdgeFiles, reason: str, keep: Mapping[tuple[str, bytes], int]
+) -> None:
+    origin = files.new_id()
+    await files.in_outbox(lambda c: renaming.take_new_origin(c, files.outbox, origin, reason, keep))
+    files.alarms.raise_(reason, f"commits are written under the new origin {origin.hex()}")
+
+
+def _standings(connection: sqlite3.Connection) -> list[Standing]:
+    return [standings.load(connection, space) for space in standings.spaces(connection)]
+
+
+def _view_seq(connection: sqlite3.Connection, space: str, ordinal: int) -> int:
+    own = standings.load(connection, space).own.get(ordinal)
+    return 0 if own is None else max(own.decided_seq, own.overlay_seq)
+
+
+def _behind(files: EdgeFiles, found: list[Standing]) -> bool:
+    """Whether the replica knows of commits that the outbox does not: seqs that were used must not
+    be used again for others."""
+    present = files.outbox.origin
+    for standing in found:
+        if max(standing.own, default=0) > present.ordinal:
+            return True
+        own = standing.own.get(present.ordinal)
+        if own is not None and own.origin != present.id:
+            continue
+        last = files.outbox.counter(standing.space, present.ordinal).last_seq
+        if own is not None and max(own.decided_seq, own.overlay_seq) > last:
+            return True
+    return False
+
+
+def _strangers(files: EdgeFiles, standing: Standing) -> list[int]:
+    """Ordinals by which the replica means origins of another outbox."""
+    ours = {origin.ordinal: origin.id for origin in files.outbox.origins}
+    return [n for n, own in standing.own.items() if ours.get(n) != own.origin]
+
+
+def _has_more(files: EdgeFiles, standing: Standing) -> bool:
+    """Whether the view contains commits that the outbox has under another name, or not at all."""
+    return any(
+        own.newest_pending > files.outbox.counter(standing.space, ordinal).last_seq
+        for ordinal, own in standing.own.items()
+    )

@@ -1,0 +1,83 @@
+"""What agents ask of the local store, and what they get: checked values, no wire format.
+
+The door makes them from messages: names are names, values canonical, sizes within limits.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from sync.commit import Actor, OpId, Precondition, Version
+from sync.position import Position
+from sync.reduce import Request
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What the author of a write had seen: a revision of an epoch, and per origin the newest
+    undecided seq in the state that was read."""
+
+    epoch: int
+    base: int
+    seen: tuple[tuple[bytes, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """One commit asked for. Without a context its author has seen the state at the time of the
+    commit. A `commit_id` chosen by the client makes a retry find the first commit."""
+
+    space: str
+    requests: tuple[Request, ...]
+    actor: Actor
+    preconditions: tuple[Precondition, ...] = ()
+    commit_id: bytes | None = None
+    context: Context | None = None
+    correlation_id: str = ""
+    causation_id: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """An acknowledged commit: durable here. `context` is what its author has seen now; `position`
+    is what it was judged on. `repeated`: it was acknowledged before."""
+
+    op_id: OpId
+    position: Position
+    context: Context
+    repeated: bool = False
+    applied_locally: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One record as a reader sees it. `value` is the last one if it is deleted; `stamp` is the
+    hub's, or the claim of a pending write."""
+
+    collection: str
+    key: str
+    value: bytes
+    version: Version
+    actor: Actor
+    deleted: bool
+    stamp: int
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """Records of one moment, with what to pass on to a write that depends on them."""
+
+    records: tuple[Record, ...]
+    position: Position
+    context: Context
+    includes_pending: bool
+    scanned: int = 0
+    next_page: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A record as a commit left it. `previous` is the revision it replaced, zero for none."""
+
+    record: Record
+    previous: int = field(default=0)

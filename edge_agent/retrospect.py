@@ -1,0 +1,193 @@
+"""Looking back from a replica: the history of a record, and what became of commits.
+
+Both are answered from the tail as far as it reaches; beyond it the hub knows.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from edge_agent import standing as standings
+from edge_agent import states, tail
+from edge_agent.database import EdgeFiles
+from edge_agent.outbox import Outbox
+from edge_agent.tail import Kept
+from holdfast.host.refusal import Refusal
+from sync.commit import Actor, Extra, Kind, Op, OpId, Outcome, OutcomeKind
+from sync.position import Position
+
+MAX_ENTRIES = 1_000
+DEFAULT_ENTRIES = 100
+MAX_BATCHES = 200
+"""Batches unpacked for one page of history: each costs up to some milliseconds."""
+
+PENDING = Outcome(OutcomeKind.PENDING)
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What became of a commit. `position` is None while it is pending. `outcome` is None if this
+    edge does not know, and `unknown` says why."""
+
+    op_id: OpId
+    outcome: Outcome | None
+    position: Position | None = None
+    unknown: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One commit in the history of a record, with its operations on that record."""
+
+    decision: Decision
+    actor: Actor
+    stamp: int
+    claimed: int
+    ops: tuple[Op, ...]
+    previous: int
+    extra: Extra
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """A page, newest first. Go on with `next_revision` unless it is zero; `complete` is false where
+    the rest is only at the hub."""
+
+    entries: tuple[Entry, ...]
+    next_revision: int
+    complete: bool
+
+
+async def history(
+    files: EdgeFiles, space: str, collection: str, key: str, page_size: int = 0, before: int = 0
+) -> History:
+    """A page of a record's history, from its newest decided commit, or from the revision `before`
+    that the page before named. Raises Refusal PAGE_SIZE_INVALID, RECORD_NOT_FOUND."""
+    if not 0 <= page_size <= MAX_ENTRIES:
+        raise Refusal("PAGE_SIZE_INVALID")
+    return await files.reader.snapshot(
+        lambda c: _history(c, space, (collection, key), page_size or DEFAULT_ENTRIES, before)
+    )
+
+
+def _history(
+    connection: sqlite3.Connection, space: str, name: states.Name, size: int, before: int
+) -> History:
+    revision = before
+    if not revision:
+        record = states.hub_records(connection, space, [name]).get(name)
+        if record is None:
+            if states.overlaid(connection, space, [name]):
+                return History((), 0, complete=True)
+            raise Refusal("RECORD_NOT_FOUND", f"{space}/{name[0]}/{name[1]}")
+        revision = record.revision
+    entries: list[Entry] = []
+    kept: Kept | None = None
+    batches = 0
+    while revision and len(entries) < size:
+        if kept is None or revision < kept.decided.first_revision:
+            batches += 1
+            if batches > MAX_BATCHES:
+                break
+            kept = tail.at(connection, space, revision)
+            if kept is None:
+                return History(tuple(entries), 0, complete=False)
+        entry = _entry(kept, space, name, revision)
+        entries.append(entry)
+        revision = entry.previous
+    return History(tuple(entries), revision, complete=True)
+
+
+def _entry(kept: Kept, space: str, name: states.Name, revision: int) -> Entry:
+    decided, batch = kept.decided, kept.decided.batch
+    index = revision - decided.first_revision
+    start = sum(batch.op_counts[:index])
+    places = [
+        op
+        for op in range(start, start + batch.op_counts[index])
+        if (batch.collections[op], batch.keys[op]) == name and batch.kinds[op] != Kind.NONE
+    ]
+    before = [decided.previous[op] for op in places if decided.previous[op] != revision]
+    return Entry(
+        _decision(kept, space, index), batch.actors[index], decided.stamps[index],
+        batch.claimed[index], tuple(batch.op(op) for op in places), before[0] if before else 0,
+        batch.extra(index),
+    )  # fmt: skip
+
+
+def _decision(kept: Kept, space: str, index: int) -> Decision:
+    decided, batch = kept.decided, kept.decided.batch
+    op_id = OpId(batch.origin, batch.first_seq + index, batch.commit_ids[index])
+    position = Position(decided.epoch, space, decided.first_revision + index)
+    return Decision(op_id, decided.outcome(index), position)
+
+
+async def outcomes(files: EdgeFiles, space: str, op_ids: Sequence[OpId]) -> tuple[Decision, ...]:
+    """What became of commits, in the order asked. Origin and seq, or a commit id that the client
+    chose (seq zero), name a commit; old names are followed."""
+    named = await files.in_outbox(lambda c: [_named(c, files.outbox, space, one) for one in op_ids])
+    found = await files.reader.snapshot(
+        lambda c: [_outcome(c, files.outbox, space, n) for n in named]
+    )
+    emptied = [d for d in found if d.outcome is PENDING]
+    if not emptied:
+        return tuple(found)
+    by_place = await files.in_outbox(
+        lambda c: [_waiting(c, files.outbox, space, d) for d in emptied]
+    )
+    changed = dict(zip(map(id, emptied), by_place, strict=True))
+    return tuple(changed.get(id(d), d) for d in found)
+
+
+def _named(connection: sqlite3.Connection, outbox: Outbox, space: str, asked: OpId) -> OpId:
+    """The present name of a commit."""
+    if asked.seq == 0 and asked.commit_id:
+        found = outbox.find_id(connection, space, asked.commit_id)
+        if found is None:
+            return asked
+        return OpId(outbox.id_of(found[0]), found[1], asked.commit_id)
+    origin, seq = outbox.present_name(space, asked.origin, asked.seq)
+    return OpId(origin, seq, asked.commit_id)
+
+
+def _outcome(connection: sqlite3.Connection, outbox: Outbox, space: str, named: OpId) -> Decision:
+    if named.seq == 0:
+        return Decision(named, None, unknown="COMMIT_UNKNOWN")
+    ordinal = outbox.ordinals.get(named.origin)
+    own = standings.load(connection, space).own.get(ordinal or 0)
+    decided_seq = own.decided_seq if own is not None else 0
+    if ordinal is not None and named.seq > decided_seq:
+        if named.seq > outbox.counter(space, ordinal).last_seq:
+            return Decision(named, None, unknown="COMMIT_UNKNOWN")
+        return Decision(named, PENDING)
+    kept = tail.of_seq(connection, space, named.origin, named.seq)
+    if kept is None:
+        reason = "COMMIT_UNKNOWN" if ordinal is None else "OUTCOME_NOT_RETAINED"
+        return Decision(named, None, unknown=reason)
+    decision = _decision(kept, space, named.seq - kept.decided.batch.first_seq)
+    if named.commit_id and named.commit_id != decision.op_id.commit_id:
+        return Decision(named, None, unknown="ORIGIN_COPIED")
+    return decision
+
+
+def _waiting(
+    connection: sqlite3.Connection, outbox: Outbox, space: str, decision: Decision
+) -> Decision:
+    """What is known of a pending commit before the hub has said it: emptied, or void."""
+    named = decision.op_id
+    ordinal = outbox.ordinals[named.origin]
+    gone = outbox.void_at(space, ordinal, named.seq)
+    if gone is not None:
+        return Decision(named, Outcome(OutcomeKind.LOST, gone.reason))
+    commit = outbox.peek(connection, space, named.origin, named.seq)
+    if commit is None:
+        return decision
+    if named.commit_id and named.commit_id != commit.id:
+        return Decision(named, None, unknown="COMMIT_UNKNOWN")
+    op_id = OpId(named.origin, named.seq, commit.id)
+    if commit.extra.coalesced_by:
+        by_seq = commit.extra.coalesced_by
+        return Decision(op_id, Outcome(OutcomeKind.COALESCED, "", named.origin, by_seq))
+    return Decision(op_id, PENDING)

@@ -1,0 +1,327 @@
+"""StateService at the edge's sockets: from the local files, never from the network.
+
+Writes are answered when they are durable here; reads are of the view, which is
+the hub's history at the cursor with this edge's pending commits on top.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import grpc
+
+from edge_agent import requests as ask
+from edge_agent import retrospect
+from edge_agent.database import EdgeFiles
+from edge_agent.events import Event, Interest, Progress
+from edge_agent.local_store import LocalStore
+from edge_agent.reads import ListQuery, Reads
+from edge_agent.retrospect import Decision
+from edge_agent.waiting import Waiting
+from edge_agent.watchers import Resume, Watchers
+from holdfast.host.refusal import Refusal
+from holdfast.v1 import record_pb2 as record
+from holdfast.v1 import state_service_pb2 as pb
+from sync import names
+from sync.codec import requests as convert
+from sync.codec import version_to
+from sync.commit import OpId
+from sync.filters import Filter
+from sync.position import ID_BYTES, Position
+from sync.session import SessionToken
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+MAX_NAMES = 1_000
+LONGEST_WAIT_SECONDS = 60.0
+"""For calls without a deadline."""
+
+_RESUME = b"e1:"
+
+
+class StateService:
+    """Serves holdfast.v1.StateService."""
+
+    def __init__(
+        self, files: EdgeFiles, store: LocalStore, reads: Reads, watchers: Watchers,
+        waiting: Waiting,
+    ) -> None:  # fmt: skip
+        self._files, self._store, self._reads = files, store, reads
+        self._watchers, self._waiting = watchers, waiting
+
+    async def Commit(self, request: pb.CommitRequest, context: Context) -> pb.CommitResponse:
+        """Stores a commit durably."""
+        wanted = convert.commit_from(request)
+        token = await self._token(wanted.space, wanted.session_token, context)
+        seen = wanted.context
+        receipt = await self._store.commit(
+            ask.Write(
+                space=wanted.space,
+                requests=wanted.requests,
+                actor=wanted.actor,
+                preconditions=wanted.preconditions,
+                commit_id=wanted.commit_id or None,
+                context=ask.Context(seen.base.epoch, seen.base.revision, seen.seen)
+                if seen
+                else None,
+                correlation_id=wanted.correlation_id,
+                causation_id=wanted.causation_id,
+            )
+        )
+        decision = Decision(receipt.op_id, retrospect.PENDING)
+        if receipt.repeated:
+            (decision,) = await retrospect.outcomes(self._files, wanted.space, [receipt.op_id])
+        pending = bool(receipt.context.seen)
+        return pb.CommitResponse(
+            answer=_answer(receipt.position, receipt.context, token, pending),
+            op_id=convert.op_id_to(wanted.space, receipt.op_id),
+            outcome=_decision(wanted.space, decision),
+            applied_locally=receipt.applied_locally,
+        )
+
+    async def Get(self, request: pb.GetRequest, context: Context) -> pb.GetResponse:
+        """Reads one record."""
+        space = names.check_space(request.space)
+        collection, key = names.check_collection(request.collection), names.check_key(request.key)
+        convert.check_level(request.level)
+        if request.as_of_revision:
+            raise Refusal("NOT_IMPLEMENTED", "reads as of a revision are answered by the hub")
+        token = await self._token(space, request.session_token, context)
+        read = await self._reads.get(space, collection, key)
+        return pb.GetResponse(record=_record(read.records[0]), answer=_read_answer(read, token))
+
+    async def BatchGet(self, request: pb.BatchGetRequest, context: Context) -> pb.BatchGetResponse:
+        """Reads records at one position."""
+        space = names.check_space(request.space)
+        convert.check_level(request.level)
+        wanted = [
+            (names.check_collection(name.collection), names.check_key(name.key))
+            for name in request.names
+        ]
+        token = await self._token(space, request.session_token, context)
+        read = await self._reads.batch_get(space, wanted)
+        return pb.BatchGetResponse(
+            records=map(_record, read.records), answer=_read_answer(read, token)
+        )
+
+    async def List(self, request: pb.ListRequest, context: Context) -> pb.ListResponse:
+        """Reads a page of a collection."""
+        convert.check_level(request.level)
+        query = ListQuery(
+            space=names.check_space(request.space),
+            collection=names.check_collection(request.collection),
+            prefix=request.key_prefix,
+            filter=Filter(request.filter) if request.filter else None,
+            page_size=request.page_size,
+            page_token=request.page_token,
+            scan_limit=request.scan_limit,
+        )
+        token = await self._token(query.space, request.session_token, context)
+        read = await self._reads.list(query)
+        return pb.ListResponse(
+            records=map(_record, read.records),
+            next_page_token=read.next_page,
+            scanned=read.scanned,
+            answer=_read_answer(read, token),
+        )
+
+    async def History(self, request: pb.HistoryRequest, context: Context) -> pb.HistoryResponse:
+        """Reads the commits that made a record what it is, as far as this edge has them."""
+        del context
+        space = names.check_space(request.space)
+        collection, key = names.check_collection(request.collection), names.check_key(request.key)
+        before = _revision(request.page_token)
+        page = await retrospect.history(
+            self._files, space, collection, key, request.page_size, before
+        )
+        return pb.HistoryResponse(
+            entries=[_entry(space, entry) for entry in page.entries],
+            next_page_token=str(page.next_revision) if page.next_revision else "",
+            complete=page.complete,
+        )
+
+    async def GetOutcome(
+        self, request: pb.GetOutcomeRequest, context: Context
+    ) -> pb.GetOutcomeResponse:
+        """Tells what became of commits, as far as this edge knows."""
+        del context
+        space = names.check_space(request.space)
+        found = await retrospect.outcomes(self._files, space, _op_ids(request.op_ids))
+        return pb.GetOutcomeResponse(outcomes=[_decision(space, each) for each in found])
+
+    async def Wait(self, request: pb.WaitRequest, context: Context) -> pb.WaitResponse:
+        """Waits until something has happened."""
+        space, seconds = names.check_space(request.space), _seconds_left(context)
+        found: tuple[Decision, ...] = ()
+        match request.WhichOneof("until"):
+            case "position":
+                at = request.position
+                wanted = Position(at.epoch, space, at.revision)
+                done = await self._waiting.position(wanted, seconds)
+            case "ops":
+                op_ids = _op_ids(request.ops.op_ids)
+                done = await self._waiting.decided(space, op_ids, seconds)
+                found = await retrospect.outcomes(self._files, space, op_ids)
+            case "synced":
+                done = await self._waiting.synced(space, seconds)
+            case _:
+                raise Refusal("MALFORMED_REQUEST", "until: position, ops or synced")
+        if not done:
+            raise Refusal("DEADLINE_PASSED", "what was waited for has not happened yet")
+        standing = await self._reads.standing(space)
+        cursor = standing.cursor
+        seen = ask.Context(cursor.epoch, cursor.revision, standing.seen)
+        position = Position(cursor.epoch, space, cursor.revision)
+        return pb.WaitResponse(
+            answer=_answer(position, seen, SessionToken(), bool(standing.seen)),
+            outcomes=[_decision(space, each) for each in found],
+        )
+
+    async def Watch(
+        self, request: pb.WatchRequest, context: Context
+    ) -> AsyncIterator[pb.WatchResponse]:
+        """Streams commits in order."""
+        del context
+        space = names.check_space(request.space)
+        interest = Interest(
+            space,
+            request.collection and names.check_collection(request.collection),
+            request.key_prefix,
+            Filter(request.filter) if request.filter else None,
+            request.include_pending,
+        )
+        resume = _resume_from(request.resume_token)
+        place = resume or await self._now(space)
+        if resume is None:
+            yield _bookmark(space, place)
+        async for event in self._watchers.watch(interest, place):
+            if isinstance(event, Progress):
+                place = Resume(
+                    event.position.epoch, event.position.revision, place.origin, place.seq
+                )
+                yield _bookmark(space, place)
+                continue
+            if event.pending:
+                at = event.op_id
+                place = Resume(place.epoch, place.revision, at.origin, at.seq)
+            else:
+                at_revision = event.position
+                place = Resume(at_revision.epoch, at_revision.revision, place.origin, place.seq)
+            yield pb.WatchResponse(commit=_event(space, event), resume_token=_resume_to(place))
+
+    async def _now(self, space: str) -> Resume:
+        """The present: the cursor, and the newest own commit in the view."""
+        standing = await self._reads.standing(space)
+        newest = max(standing.own.items(), default=None)
+        origin, seq = (newest[1].origin, newest[1].overlay_seq) if newest else (b"", 0)
+        return Resume(standing.cursor.epoch, standing.cursor.revision, origin, seq)
+
+    async def _token(self, space: str, data: bytes, context: Context) -> SessionToken:
+        return await self._waiting.session(space, data, _seconds_left(context))
+
+
+def _seconds_left(context: Context) -> float:
+    left: float | None = context.time_remaining()  # None without a deadline, whatever its types say
+    return LONGEST_WAIT_SECONDS if left is None else min(LONGEST_WAIT_SECONDS, left * 0.9)
+
+
+def _op_ids(found: Any) -> list[OpId]:
+    if not 1 <= len(found) <= MAX_NAMES:
+        raise Refusal("TOO_MANY_OPS", f"op_ids: 1 to {MAX_NAMES}")
+    return [convert.op_id_from(each) for each in found]
+
+
+def _revision(token: str) -> int:
+    if token and not (token.isascii() and token.isdigit() and len(token) < 20):
+        raise Refusal("PAGE_TOKEN_INVALID")
+    return int(token or "0")
+
+
+def _answer(position: Position, seen: ask.Context, token: SessionToken, pending: bool) -> pb.Answer:
+    newest: dict[bytes, int] = dict(seen.seen)
+    return pb.Answer(
+        level=record.LEVEL_EVENTUAL,
+        position=convert.position_to(position),
+        session_token=token.saw(position, newest).encode(),
+        includes_pending=pending,
+        context=convert.context_to(seen.epoch, seen.base, seen.seen),
+    )
+
+
+def _read_answer(read: ask.Read, token: SessionToken) -> pb.Answer:
+    return _answer(read.position, read.context, token, read.includes_pending)
+
+
+def _record(found: ask.Record) -> record.Record:
+    return record.Record(
+        collection=found.collection,
+        key=found.key,
+        json=found.value.decode(),
+        version=version_to(found.version),
+        actor=convert.actor_to(found.actor),
+        deleted=found.deleted,
+        stamp=found.stamp,
+    )
+
+
+def _decision(space: str, decision: Decision) -> record.Outcome:
+    if decision.outcome is None:
+        return record.Outcome(
+            op_id=convert.op_id_to(space, decision.op_id), reason=decision.unknown
+        )
+    return convert.outcome_to(space, decision.op_id, decision.outcome, decision.position)
+
+
+def _entry(space: str, entry: retrospect.Entry) -> pb.HistoryEntry:
+    return pb.HistoryEntry(
+        outcome=_decision(space, entry.decision),
+        actor=convert.actor_to(entry.actor),
+        stamp=entry.stamp,
+        claimed=entry.claimed,
+        ops=convert.ops_to(entry.ops),
+        previous_revision=entry.previous,
+        correlation_id=entry.extra.correlation_id,
+        causation_id=entry.extra.causation_id,
+    )
+
+
+def _event(space: str, event: Event) -> pb.CommitEvent:
+    position = None if event.pending else event.position
+    return pb.CommitEvent(
+        changes=[
+            pb.Change(record=_record(change.record), previous_revision=change.previous)
+            for change in event.changes
+        ],
+        outcome=convert.outcome_to(space, event.op_id, event.outcome, position),
+        actor=convert.actor_to(event.actor),
+        correlation_id=event.extra.correlation_id,
+        causation_id=event.extra.causation_id,
+    )
+
+
+def _resume_to(place: Resume) -> bytes:
+    return _RESUME + f"{place.epoch}:{place.revision}:{place.origin.hex()}:{place.seq}".encode()
+
+
+def _resume_from(data: bytes) -> Resume | None:
+    if not data:
+        return None
+    try:
+        if not data.startswith(_RESUME):
+            raise ValueError("not a token of this watch")
+        epoch, revision, origin, seq = data[len(_RESUME) :].decode("ascii").split(":")
+        place = Resume(int(epoch), int(revision), bytes.fromhex(origin), int(seq))
+    except ValueError:
+        raise Refusal("TOKEN_INVALID", "a resume token that is not of an edge's watch") from None
+    if len(place.origin) not in (0, ID_BYTES) or min(place.epoch, place.revision, place.seq) < 0:
+        raise Refusal("TOKEN_INVALID", "a resume token that is not of an edge's watch")
+    return place
+
+
+def _bookmark(space: str, place: Resume) -> pb.WatchResponse:
+    position = Position(place.epoch, space, place.revision)
+    return pb.WatchResponse(
+        bookmark=pb.WatchBookmark(position=convert.position_to(position)),
+        resume_token=_resume_to(place),
+    )

@@ -1,0 +1,26 @@
+-- Questions to replica.db, each asked within one snapshot.
+
+-- name: tail_at
+SELECT first_revision, epoch, origin, first_seq, header, block, block_bytes, codec, images
+FROM tail WHERE space = ? AND last_revision >= ? ORDER BY last_revision LIMIT 1
+
+-- name: tail_of_seq
+SELECT first_revision, epoch, origin, first_seq, header, block, block_bytes, codec, images
+FROM tail WHERE space = ? AND origin = ? AND last_seq >= ? ORDER BY last_seq LIMIT 1
+
+-- name: tail_after
+SELECT first_revision, epoch, origin, first_seq, header, block, block_bytes, codec, images
+FROM tail WHERE space = ? AND last_revision > ? ORDER BY last_revision LIMIT ?
+
+-- name: scan_records
+SELECT key, revision, origin, seq, stamp, other, actor_id, actor_kind, deleted, digest, value
+FROM records
+WHERE space = ? AND collection = ? AND key > ? AND key >= ? AND key < ? ORDER BY key LIMIT ?
+
+-- name: scan_overlay
+SELECT key, ordinal, seq, claimed, actor_id, actor_kind, deleted, value
+FROM overlay
+WHERE space = ? AND collection = ? AND key > ? AND key >= ? AND key < ? ORDER BY key LIMIT ?
+
+-- name: policies
+SELECT key, value FROM records WHERE space = ? AND collection = '_policies' AND deleted = 0

@@ -1,0 +1,238 @@
+"""The link to the hub: dials, runs one stream at a time, dials again.
+
+A reconciler, not a chain of events: a stream begins from what is durable
+(outbox, cursors), and every round looks at those and at what the hub said last.
+So whatever is lost on the way (an answer, a frame, a wake-up) costs one more
+round and nothing else.
+
+Being offline is normal: the link retries with jitter for ever and says why it
+is not up. Local reads and writes never wait for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+import grpc
+
+from edge_agent import standing as standings
+from edge_agent.database import EdgeFiles
+from edge_agent.intake import Intake
+from edge_agent.standing import Standing
+from edge_agent.stream import MAX_PUSH_COMMITS, Ended, Stream
+from holdfast.host.channels import client_options
+from holdfast.v1 import replication_service_pb2_grpc as rpc
+from sync import framing
+from sync import messages as m
+from sync.backoff import delay_ms
+from sync.position import Position
+
+HEALTHY_SECONDS = 30.0
+"""A stream that lived this long starts the delays over."""
+
+PAUSED = "paused"
+
+_log = logging.getLogger(__name__)
+
+
+class LinkState(StrEnum):
+    """Where the link is."""
+
+    CONNECTING = "connecting"
+    GREETING = "greeting"
+    STREAMING = "streaming"
+    PAUSED = "paused"
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where the hub is, and how to open a channel to it."""
+
+    text: str
+    connect: Callable[[], grpc.aio.Channel]
+
+
+def insecure(address: str) -> Address:
+    """A hub on this machine, without TLS."""
+    return Address(address, lambda: grpc.aio.insecure_channel(address, options=client_options()))
+
+
+class Uplink:
+    """The link of one edge. `changed` is set when there is something new to push."""
+
+    def __init__(
+        self,
+        files: EdgeFiles,
+        intake: Intake,
+        scopes: Mapping[str, m.Scope],
+        address: Address,
+        software: str,
+        luck: Callable[[], float],
+        priority: Callable[[str], int] = lambda _space: 0,
+    ) -> None:
+        self.files, self.intake, self.scopes = files, intake, dict(scopes)
+        self.address, self.software, self.priority = address, software, priority
+        self._luck = luck
+        self.state = LinkState.CONNECTING
+        self.reason = ""
+        self.heads: dict[str, Position] = {}
+        self.acknowledged: dict[tuple[str, bytes], int] = {}
+        self.clock_offset_ms: int | None = None
+        self.answered_nonce = 0
+        self.push_limit = MAX_PUSH_COMMITS
+        self._stream: Stream | None = None
+        self._paused = asyncio.Event()
+        self._resumed = asyncio.Event()
+        self._progress = asyncio.Event()
+
+    # -- what others tell it -------------------------------------------------
+
+    def pending(self) -> None:
+        """There are new commits in the outbox."""
+        if self._stream is not None:
+            self._stream.nudge()
+
+    async def pause(self) -> None:
+        """Leaves the hub until `resume`; survives a restart."""
+        await self.files.set_setting(PAUSED, "1")
+        self._resumed.clear()
+        self._paused.set()
+        if self._stream is not None:
+            self._stream.leave("PAUSED", "paused by a person")
+
+    async def resume(self) -> None:
+        """Goes back to the hub."""
+        await self.files.set_setting(PAUSED, "")
+        self._paused.clear()
+        self._resumed.set()
+
+    # -- what others wait for ------------------------------------------------
+
+    def told(self) -> None:
+        """Notes that the hub has said something; wakes who waits for it."""
+        self._progress.set()
+        self._progress = asyncio.Event()
+
+    @property
+    def progress(self) -> asyncio.Event:
+        """Set at the next word of the hub. Take it before looking."""
+        return self._progress
+
+    def ask_heads(self) -> int | None:
+        """Asks the hub for its heads; they are here when `answered_nonce` has reached what this
+        returns. None if there is no stream to ask on."""
+        return self._stream.ask_heads() if self._stream is not None else None
+
+    # -- what the stream tells it ---------------------------------------------
+
+    async def learn(self, welcome: m.Welcome) -> None:
+        """The hub has introduced itself."""
+        self.state, self.reason = LinkState.STREAMING, ""
+        self.clock_offset_ms = welcome.wall_ms - self.files.clock.boot_ns() // 1_000_000
+        await self.files.in_outbox(lambda c: self.files.outbox.learn_lineage(c, welcome.lineage))
+        for space in welcome.spaces:
+            self.heads[space.space] = Position(space.epoch, space.space, space.head)
+        self.told()
+
+    def acknowledge(self, result: m.PushResult) -> None:
+        """Commits are durable at the hub; what became of them comes with the changes."""
+        key = (result.space, result.origin)
+        self.acknowledged[key] = max(result.decided_seq, self.acknowledged.get(key, 0))
+
+    def heard(self, heartbeat: m.HubHeartbeat) -> None:
+        """The hub has answered a heartbeat."""
+        self.clock_offset_ms = heartbeat.wall_ms - self.files.clock.boot_ns() // 1_000_000
+        self.heads.update((head.space, head) for head in heartbeat.heads)
+        self.answered_nonce = max(heartbeat.nonce, self.answered_nonce)
+        self.told()
+
+    @property
+    def pending_commits(self) -> int:
+        """Commits of this edge that the hub has not acknowledged, in all spaces."""
+        outbox = self.files.outbox
+        return sum(
+            max(0, counter.last_seq - self.acknowledged.get((space, outbox.id_of(ordinal)), 0))
+            for (space, ordinal), counter in outbox.counters.items()
+        )
+
+    # -- running -------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        if await self.files.setting(PAUSED):
+            self._paused.set()
+        attempt = 0
+        while True:
+            if self._paused.is_set():
+                self.state = LinkState.PAUSED
+                await self._resumed.wait()
+                attempt = 0
+            self.state = LinkState.CONNECTING
+            began = asyncio.get_running_loop().time()
+            ended = await self._once()
+            lived = asyncio.get_running_loop().time() - began
+            attempt = 1 if lived > HEALTHY_SECONDS or ended.at_once else attempt + 1
+            self.reason = f"{ended.reason}: {ended.message}" if ended.message else ended.reason
+            self._note(ended)
+            if not self._paused.is_set():
+                await self._rest(max(ended.retry_after_ms, delay_ms(attempt, self._luck())))
+
+    async def _rest(self, delay: int) -> None:
+        self.state = LinkState.CONNECTING
+        try:
+            await asyncio.wait_for(self._paused.wait(), delay / 1_000)
+        except TimeoutError:
+            return
+
+    def _note(self, ended: Ended) -> None:
+        """A push that cannot be taken as a whole is halved until the one to blame is found."""
+        if ended.reason == "MALFORMED_BATCH":
+            self.push_limit = max(1, self.push_limit // 8)
+        _log.info("the link to %s is down: %s", self.address.text, self.reason)
+
+    async def _once(self) -> Ended:
+        """One stream, from dialling to its end."""
+        hello = await self._hello()
+        channel = self.address.connect()
+        try:
+            call = rpc.ReplicationServiceStub(channel).Replicate()
+            self._stream = Stream(self, hello, call)
+            return await self._stream.run()
+        finally:
+            self._stream = None
+            await channel.close()
+
+    async def _hello(self) -> m.Hello:
+        """Where this edge stands, from what is durable."""
+        files = self.files
+        found = await files.replica.snapshot(_standings)
+        outbox = files.outbox
+        spaces = []
+        for space in sorted({*self.scopes, *outbox.spaces}):
+            scope = self.scopes.get(space, m.Scope(whole=False))
+            standing = found.get(space) or Standing(space)
+            states = tuple(
+                m.OriginState(outbox.id_of(ordinal), counter.last_seq, counter.last_id)
+                for ordinal in outbox.streams(space)
+                if (counter := outbox.counter(space, ordinal)).last_seq
+            )
+            spaces.append(m.SpaceHello(space, scope, standing.cursor, states))
+        earlier = outbox.origins[-2] if len(outbox.origins) > 1 else None
+        return m.Hello(
+            edge=outbox.edge,
+            origin=outbox.origin.id,
+            spaces=tuple(spaces),
+            predecessor=earlier.id if earlier else b"",
+            predecessor_reason=outbox.origin.reason,
+            codecs=framing.available_codecs(),
+            lineage=outbox.lineage,
+            software=self.software,
+        )
+
+
+def _standings(connection: object) -> dict[str, Standing]:
+    return {space: standings.load(connection, space) for space in standings.spaces(connection)}  # type: ignore[arg-type]

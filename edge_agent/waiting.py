@@ -1,0 +1,172 @@
+"""Waiting for the replica: for a position, for decisions, for what a session has seen.
+
+Nothing here polls the hub: it waits for the next word of the stream, looks
+again, and gives up at the deadline. Offline that means waiting the whole
+deadline, and an error that says what is missing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+from edge_agent import tail
+from edge_agent.database import EdgeFiles
+from edge_agent.reads import Reads
+from edge_agent.standing import Standing
+from edge_agent.uplink import Uplink
+from holdfast.host.refusal import Refusal
+from sync.commit import OpId
+from sync.position import Position
+from sync.session import SessionToken, decode_token
+
+LOOK_SECONDS = 1.0
+"""Looks again at least so often, should a wake-up be lost."""
+
+
+class Waiting:
+    """Waits on behalf of requests. `seconds` are what is left of their deadline."""
+
+    def __init__(self, files: EdgeFiles, reads: Reads, uplink: Uplink) -> None:
+        self._files, self._reads, self._uplink = files, reads, uplink
+
+    async def session(self, space: str, data: bytes, seconds: float) -> SessionToken:
+        """The token, once the view contains what it has seen of the space.
+
+        Raises InvalidToken, Refusal SESSION_NOT_CAUGHT_UP, EPOCH_CHANGED.
+        """
+        token = decode_token(data)
+        wanted = token.positions.get(space)
+        foreign = self._foreign(space, token)
+        if wanted is None and not foreign:
+            return token
+        if wanted is not None:
+            await self._check_epoch(wanted)
+        missing = ""
+
+        async def look() -> bool:
+            nonlocal missing
+            standing = await self._reads.standing(space)
+            missing = await self._missing(standing, wanted, foreign)
+            return not missing
+
+        if not await self._until(look, seconds):
+            raise Refusal("SESSION_NOT_CAUGHT_UP", missing)
+        return token.without(space, foreign)
+
+    async def position(self, position: Position, seconds: float) -> bool:
+        """Waits until the replica is there; False if it is not in time."""
+
+        async def look() -> bool:
+            cursor = (await self._reads.standing(position.space)).cursor
+            return (cursor.epoch, cursor.revision) >= (position.epoch, position.revision)
+
+        return await self._until(look, seconds)
+
+    async def decided(self, space: str, op_ids: Sequence[OpId], seconds: float) -> bool:
+        """Waits until these commits are decided in the replica; False if they are not in time."""
+
+        async def look() -> bool:
+            standing = await self._reads.standing(space)
+            return all([await self._is_decided(standing, one) for one in op_ids])
+
+        return await self._until(look, seconds)
+
+    async def synced(self, space: str, seconds: float) -> bool:
+        """Waits until nothing is pending and the replica is at a head that the hub had after
+        now; False if that is not so in time."""
+        nonce: int | None = None
+
+        async def look() -> bool:
+            nonlocal nonce
+            if nonce is None:
+                nonce = self._uplink.ask_heads()
+            if nonce is None or self._uplink.answered_nonce < nonce:
+                return False
+            standing = await self._reads.standing(space)
+            head = self._uplink.heads.get(space)
+            reached = head is None or standing.cursor.revision >= head.revision
+            return reached and not self._has_pending(standing)
+
+        return await self._until(look, seconds)
+
+    # -- looking -------------------------------------------------------------
+
+    def _foreign(self, space: str, token: SessionToken) -> dict[bytes, int]:
+        """What the session has seen pending at other edges; our own is always in the view."""
+        ours = self._files.outbox.ordinals
+        return {
+            origin: seq
+            for (name, origin), seq in token.pending.items()
+            if name == space and origin not in ours
+        }
+
+    async def _check_epoch(self, wanted: Position) -> None:
+        lineage = self._files.outbox.lineage
+        if lineage and wanted.epoch < lineage[-1].ordinal:
+            fork = lineage[-1].forks.get(wanted.space, 0)
+            if wanted.revision > fork:
+                raise Refusal(
+                    "EPOCH_CHANGED",
+                    f"revisions {fork + 1} to {wanted.revision} of epoch {wanted.epoch} are gone",
+                )
+
+    async def _missing(
+        self, standing: Standing, wanted: Position | None, foreign: Mapping[bytes, int]
+    ) -> str:
+        """What the view lacks, for people; empty if nothing."""
+        cursor = standing.cursor
+        if wanted is not None and wanted.epoch >= cursor.epoch:
+            behind = wanted.epoch > cursor.epoch or wanted.revision > cursor.revision
+            if behind:
+                return f"the replica is at revision {cursor.revision}, not yet {wanted.revision}"
+        for origin, seq in foreign.items():
+            if not await self._in_tail(standing.space, origin, seq):
+                return f"seq {seq} of origin {origin.hex()} is still pending at another edge"
+        return ""
+
+    async def _is_decided(self, standing: Standing, op_id: OpId) -> bool:
+        space = standing.space
+        origin, seq = op_id.origin, op_id.seq
+        if not origin:
+            found = await self._files.in_outbox(
+                lambda c: self._files.outbox.find_id(c, space, op_id.commit_id)
+            )
+            if found is None:
+                raise Refusal("COMMIT_UNKNOWN", "a commit id that no client chose here")
+            origin, seq = self._files.outbox.id_of(found[0]), found[1]
+        origin, seq = self._files.outbox.present_name(space, origin, seq)
+        ordinal = self._files.outbox.ordinals.get(origin)
+        if ordinal is None:
+            return await self._in_tail(space, origin, seq)
+        own = standing.own.get(ordinal)
+        return own is not None and own.decided_seq >= seq
+
+    async def _in_tail(self, space: str, origin: bytes, seq: int) -> bool:
+        return await self._files.reader.snapshot(
+            lambda c: tail.of_seq(c, space, origin, seq) is not None
+        )
+
+    def _has_pending(self, standing: Standing) -> bool:
+        outbox = self._files.outbox
+        for ordinal in outbox.streams(standing.space):
+            own = standing.own.get(ordinal)
+            decided = own.decided_seq if own else 0
+            if outbox.counter(standing.space, ordinal).last_seq > decided:
+                return True
+        return False
+
+    async def _until(self, look: Callable[[], Awaitable[bool]], seconds: float) -> bool:
+        loop = asyncio.get_running_loop()
+        ends = loop.time() + seconds
+        while True:
+            progress = self._uplink.progress
+            if await look():
+                return True
+            left = ends - loop.time()
+            if left <= 0:
+                return False
+            try:
+                await asyncio.wait_for(progress.wait(), min(left, LOOK_SECONDS))
+            except TimeoutError:
+                continue

@@ -1,0 +1,126 @@
+"""What lies on the table while commits are decided: records, conflicts, results.
+
+A record is worked on with what merging needs to know of it: who wrote it, and
+which of its fields were written after it came to be. All of that is numbers
+beside the value, so that whether a write is concurrent is known unparsed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from sync.commit import Outcome
+from sync.context import Part
+
+Key = tuple[str, str]
+"""Collection and key."""
+
+
+@dataclass(slots=True)
+class Working:
+    """A record while a transaction works on it.
+
+    `whole` wrote the record as such; `parts` are fields written after it.
+    `other` is the greatest revision by another origin than the last writer's:
+    with it, whether anything foreign is new needs no look at the parts.
+    `gone` is the newest deletion, also after the record has been begun anew: an
+    edit whose author had not seen it was written on what is no more.
+    A deleted record keeps its last value.
+    """
+
+    value: bytes
+    deleted: bool
+    revision: int
+    origin: int
+    seq: int
+    stamp: int
+    other: int
+    whole: Part
+    parts: dict[str, Part] = field(default_factory=dict)
+    gone: Part | None = None
+
+    @property
+    def live(self) -> bytes | None:
+        return None if self.deleted else self.value
+
+    @property
+    def last(self) -> Part:
+        return Part(self.revision, self.origin, self.seq, self.stamp)
+
+    @property
+    def writers(self) -> tuple[Part, ...]:
+        """Everyone whose writing is still in the record, the last writer among them."""
+        return (self.whole, *self.parts.values(), self.last)
+
+    def copy(self) -> Working:
+        return Working(
+            self.value, self.deleted, self.revision, self.origin, self.seq, self.stamp,
+            self.other, self.whole, dict(self.parts), self.gone,
+        )  # fmt: skip
+
+    def begun_by(self, part: Part, value: bytes) -> None:
+        """The record comes to be, or is written as a whole."""
+        self.value, self.deleted, self.whole = value, False, part
+        self.parts.clear()
+        self.written_by(part)
+
+    def deleted_by(self, part: Part) -> None:
+        """The record becomes a tombstone."""
+        self.deleted, self.whole, self.gone = True, part, part
+        self.parts.clear()
+        self.written_by(part)
+
+    def written_by(self, part: Part) -> None:
+        """Notes the last writer."""
+        if part.origin != self.origin:
+            self.other = self.revision
+        self.revision, self.origin, self.seq, self.stamp = part
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """Two versions that did not know of each other, and which one stands.
+
+    `field` is empty for a whole record. A value of None means removed.
+    """
+
+    index: int
+    revision: int
+    collection: str
+    key: str
+    field: str
+    kind: str
+    ours: Part | None
+    ours_value: bytes | None
+    theirs: Part
+    theirs_value: bytes | None
+    winner: str
+    algorithm: str
+    reason: str = ""
+
+    @property
+    def state(self) -> str:
+        """Rejected work waits for a person; what a rule decided does not."""
+        return "open" if self.kind in OPEN_KINDS else "auto"
+
+
+OPEN_KINDS = frozenset({"rejected", "precondition"})
+
+
+class Rejected(Exception):
+    """A commit that cannot take effect; `reason` is of the table of reasons."""
+
+    def __init__(self, reason: str, kind: str, collection: str, key: str) -> None:
+        super().__init__(reason)
+        self.reason, self.kind, self.collection, self.key = reason, kind, collection, key
+
+
+@dataclass(slots=True)
+class Resolution:
+    """What became of a batch: columns per operation, outcomes per commit."""
+
+    kinds: bytearray
+    payloads: list[bytes]
+    previous: list[int]
+    outcomes: dict[int, Outcome] = field(default_factory=dict)
+    conflicts: list[Conflict] = field(default_factory=list)
