@@ -10,7 +10,8 @@ commit of an origin is the next of that origin.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from cloud_hub.origins import Watermark
@@ -32,9 +33,16 @@ from sync.commit import (
     OutcomeKind,
 )
 from sync.context import Author
-from sync.policy import POLICIES, RESERVED_PREFIX, InvalidPolicy, Policies
+from sync.policy import (
+    POLICIES,
+    RESERVED_PREFIX,
+    CollectionPolicy,
+    Granularity,
+    InvalidPolicy,
+    Policies,
+)
 from sync.position import ID_BYTES, Lineage, Position, UnknownEpoch
-from sync.reduce import Put, Request, RuleMismatch, reduce
+from sync.reduce import Add, Patch, Put, Request, RuleMismatch, counters_set, reduce
 from sync.resolve import Conflict, Key, Resolver, Working
 from sync.values import InvalidValue
 
@@ -189,12 +197,13 @@ class Decider:
         for request in item.requests:
             key = (request.collection, request.key)
             self._check_permitted(item, request)
-            if isinstance(request, Put) and item.context is not None:
-                self._check_current(key, item.context)
+            policy = self.loaded.policies.of(request.collection)
             record = self.loaded.records.get(key)
             live = views.get(key, record.live if record else None)
+            if key not in views and item.context is not None and self._unseen(key, item.context):
+                live = self._unread(request, policy, live)
             try:
-                reduced = reduce(request, live, self.loaded.policies.of(request.collection))
+                reduced = reduce(request, live, policy)
                 for op in reduced:
                     live = apply(op.kind, op.payload, live)
             except (InvalidValue, RuleMismatch) as error:
@@ -222,30 +231,48 @@ class Decider:
         except InvalidPolicy as error:
             raise Refusal(error.reason, str(error)) from error
 
-    def _check_current(self, key: Key, context: AuthorContext) -> None:
-        """A put is the difference from what was read; so what was read must still be there."""
+    def _unseen(self, key: Key, context: AuthorContext) -> bool:
+        """Whether a record has parts that the author had not before his eyes."""
         record = self.loaded.records.get(key)
         if record is None:
-            return
+            return False
         numbers = self.loaded.numbers
         seen = {numbers[name]: seq for name, seq in context.seen if name in numbers}
         author = Author(-1, 0, self._effective(context.base), 0, seen, 0, 0)
-        if not author.saw_all_of(record.last, record.other):
-            raise self._mismatch(*key)
+        return not author.saw_all_of(record.last, record.other)
 
-    def _mismatch(self, collection: str, key: str) -> Refusal:
+    def _unread(
+        self, request: Request, policy: CollectionPolicy, live: bytes | None
+    ) -> bytes | None:
+        """What a request on an older state is reduced against.
+
+        A put, and what sets counters, is a difference from what was read, which is no longer
+        known here: refused. A patch and an add may have been written on an absent record, and are
+        merged with what is there.
+        """
+        key = (request.collection, request.key)
+        whole = policy.granularity is Granularity.RECORD
+        if isinstance(request, Put) or (isinstance(request, Patch) and whole):
+            raise self._mismatch(*key)
+        counters = counters_set(request, policy)
+        if counters:
+            raise self._mismatch(*key, counters)
+        merges = isinstance(request, Add) or (isinstance(request, Patch) and not request.removes)
+        return None if merges else live
+
+    def _mismatch(self, collection: str, key: str, counters: Sequence[str] = ()) -> Refusal:
         record = self.loaded.records.get((collection, key))
-        return Refusal(
-            "REVISION_MISMATCH",
-            f"{collection}/{key} is not as the commit demands",
-            metadata={
-                "collection": collection,
-                "key": key,
-                "exists": str(record is not None and not record.deleted).lower(),
-                "revision": str(record.revision if record else 0),
-                "epoch": str(self.loaded.lineage.present.ordinal),
-            },
-        )
+        metadata = {
+            "collection": collection,
+            "key": key,
+            "exists": str(record is not None and not record.deleted).lower(),
+            "revision": str(record.revision if record else 0),
+            "epoch": str(self.loaded.lineage.present.ordinal),
+        }
+        if counters:
+            metadata["counters"] = json.dumps(counters)
+        message = f"{collection}/{key} is not as the commit demands"
+        return Refusal("REVISION_MISMATCH", message, metadata=metadata)
 
     def _receipt(
         self, origin: bytes, seq: int, commit_id: bytes, revision: int, outcome: Outcome

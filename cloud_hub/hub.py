@@ -12,7 +12,7 @@ import contextlib
 import logging
 import os
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -62,6 +62,11 @@ _SERVICES = {
 _log = logging.getLogger(__name__)
 
 
+def random_id() -> bytes:
+    """128 bits that never come twice."""
+    return secrets.token_bytes(ID_BYTES)
+
+
 @dataclass(frozen=True, slots=True)
 class HubSettings:
     """How a hub process runs. Exactly one of `data` (a directory, for SQLite) and `database`
@@ -77,31 +82,34 @@ class HubSettings:
 
 
 class Hub:
-    """A running hub. Make it with `started`."""
+    """A hub on a database; `assembled` makes one, `started` one that listens.
+
+    `new_id` makes 16 random bytes: this process's origin, tokens, commit ids."""
 
     def __init__(
-        self, settings: HubSettings, driver: Driver, identity: Identity, clock: Clock
+        self,
+        settings: HubSettings,
+        driver: Driver,
+        identity: Identity,
+        clock: Clock,
+        new_id: Callable[[], bytes] = random_id,
     ) -> None:
         self.settings, self.driver, self.clock = settings, driver, clock
         name = settings.name or f"hub-{os.getpid()}"
         key = CursorKey(identity.secret)
         reads = Reads(driver)
         self.fanout = Fanout(History(driver).rows_after)
-        transactor = Transactor(
-            driver,
-            clock,
-            secrets.token_bytes(ID_BYTES),
-            lambda: secrets.token_bytes(ID_BYTES),
-            framing.available_codecs()[0],
-        )
+        transactor = Transactor(driver, clock, new_id(), new_id, framing.available_codecs()[0])
         self.ingest = Ingest(transactor, self.fanout)
         self.streams = Streams(clock, self._save_edges)
         greeter = Greeter(driver, clock, key, name)
+        self.state = StateService(self.ingest, self.fanout, reads, Events(driver), new_id)
+        self.replication = ReplicationService(
+            self.ingest, self.fanout, greeter, self.streams, clock
+        )
         self._services: dict[str, object] = {
-            "StateService": StateService(self.ingest, self.fanout, reads, Events(driver)),
-            "ReplicationService": ReplicationService(
-                self.ingest, self.fanout, greeter, self.streams, clock
-            ),
+            "StateService": self.state,
+            "ReplicationService": self.replication,
             "AdminService": AdminService(
                 name,
                 "postgresql" if settings.database else "sqlite",
@@ -113,29 +121,30 @@ class Hub:
             ),
         }
         self._health = health.aio.HealthServicer()
-        self._server = grpc.aio.server(options=server_options())
+        self._server: grpc.aio.Server | None = None
         self.port = 0
 
     async def start(self) -> None:
         """Learns where every space is, then listens. Raises OSError if the address is taken."""
-        await self._publish_heads()
+        await self.prepare()
+        server = self._server = grpc.aio.server(options=server_options())
         for name, service in self._services.items():
-            add_service(self._server, _SERVICES[name].services_by_name[name], service)
-        add_health(self._server, self._health)
+            add_service(server, _SERVICES[name].services_by_name[name], service)
+        add_health(server, self._health)
         if self.settings.reflection:
-            _enable_reflection(self._server)
-        self._server.add_generic_rpc_handlers((UnknownMethods(),))
+            _enable_reflection(server)
+        server.add_generic_rpc_handlers((UnknownMethods(),))
         try:
-            self.port = self._server.add_insecure_port(self.settings.listen)
+            self.port = server.add_insecure_port(self.settings.listen)
         except RuntimeError as error:
             raise OSError(f"cannot listen on {self.settings.listen}: {error}") from error
-        await self._server.start()
+        await server.start()
         for name in ("", *(f"holdfast.v1.{each}" for each in self._services)):
             await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serves until `stop` is set, then drains."""
-        keeper = asyncio.create_task(self._keep_house())
+        keeper = asyncio.create_task(self.keep_house())
         try:
             await stop.wait()
         finally:
@@ -148,12 +157,15 @@ class Hub:
         await self._health.enter_graceful_shutdown()
         await self.streams.close("SHUTTING_DOWN", "the hub stops", 500)
         await self.ingest.close()
-        await self._server.stop(DRAIN_SECONDS)
+        if self._server is not None:
+            await self._server.stop(DRAIN_SECONDS)
         await self.streams.save()
 
     # -- house -----------------------------------------------------------------
 
-    async def _publish_heads(self) -> None:
+    async def prepare(self) -> None:
+        """Learns where every space is."""
+
         async def work(tx: Transaction) -> list[tuple[str, Head]]:
             found: list[tuple[str, Head]] = []
             page = await heads.page(tx, "", change_log.MAX_ROWS)
@@ -165,7 +177,8 @@ class Hub:
         for space, head in await self.driver.read(work):
             self.fanout.publish(space, (), head)
 
-    async def _keep_house(self) -> None:
+    async def keep_house(self) -> None:
+        """Until cancelled."""
         while True:
             await asyncio.sleep(HOUSEKEEPING_SECONDS)
             try:
@@ -219,15 +232,25 @@ async def started(settings: HubSettings, clock: Clock | None = None) -> AsyncIte
     """
     used = clock or BootClock()
     async with _database(settings, used) as driver:
-
-        async def work(tx: Transaction) -> Identity:
-            await epochs.begin(tx, secrets.token_bytes(ID_BYTES), used.wall_ms())
-            fresh = Identity(secrets.token_bytes(ID_BYTES), secrets.token_bytes(SECRET_BYTES))
-            return await identify(tx, fresh)
-
-        hub = Hub(settings, driver, await driver.write(work), used)
+        hub = await assembled(settings, driver, used)
         await hub.start()
         yield hub
+
+
+async def assembled(
+    settings: HubSettings,
+    driver: Driver,
+    clock: Clock,
+    new_id: Callable[[], bytes] = random_id,
+    secret: Callable[[], bytes] = lambda: secrets.token_bytes(SECRET_BYTES),
+) -> Hub:
+    """A hub on an open database, which gets its identity the first time. Raises StorageError."""
+
+    async def work(tx: Transaction) -> Identity:
+        await epochs.begin(tx, new_id(), clock.wall_ms())
+        return await identify(tx, Identity(new_id(), secret()))
+
+    return Hub(settings, driver, await driver.write(work), clock, new_id)
 
 
 @contextlib.asynccontextmanager

@@ -13,6 +13,7 @@ import contextlib
 import logging
 import random
 import secrets
+import socket
 import stat
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -39,6 +40,7 @@ from holdfast.host.clock import BootClock, Clock
 from holdfast.host.door import UnknownMethods, add_service
 from holdfast.host.health import add_health
 from holdfast.v1 import edge_service_pb2, state_service_pb2
+from sync.commit import Actor
 from sync.messages import Scope
 from sync.policy import Priority
 from sync.position import ID_BYTES
@@ -60,14 +62,16 @@ class SocketUnusable(OSError):
 
 @dataclass(frozen=True, slots=True)
 class EdgeSettings:
-    """How an edge agent runs. One socket for each actor or group of actors: who may open a
-    socket's file may speak as them."""
+    """How an edge agent runs. One socket for each actor or group of actors: gRPC hides who is at
+    the other end of a socket, so who an agent is, is decided by which file it may open. At a socket
+    in `actors` only that actor writes; at the others anybody says who he is."""
 
     data: Path
     hub: Address
     sockets: Sequence[Path]
     name: str
     scopes: Mapping[str, Scope] = field(default_factory=lambda: {"default": Scope()})
+    actors: Mapping[Path, Actor] = field(default_factory=dict)
     socket_mode: int = 0o660
     outbox_limit_bytes: int = 0
 
@@ -97,12 +101,17 @@ class EdgeAgent:
             on_commits=self.watchers.commits_taken,
         )
         waiting = Waiting(files, self.reads, self.uplink)
-        self._state = StateService(files, self.store, self.reads, self.watchers, waiting)
+        self._states = {
+            path: StateService(
+                files, self.store, self.reads, self.watchers, waiting, settings.actors.get(path)
+            )
+            for path in settings.sockets
+        }
         self._edge = EdgeService(
             files, self.store, self.reads, self.intake, self.uplink, settings.scopes
         )
         self._health = health.aio.HealthServicer()
-        self._server = grpc.aio.server(options=server_options(max_connection_age_ms=None))
+        self._servers: dict[Path, grpc.aio.Server] = {}
         self._ranks: dict[str, int] = {}
         self._learning: asyncio.Task[None] | None = None
 
@@ -112,19 +121,8 @@ class EdgeAgent:
             self.files.outbox.limit_bytes = self.settings.outbox_limit_bytes
         await reconcile.reconcile(self.files)
         await self._learn_ranks()
-        add_service(
-            self._server, state_service_pb2.DESCRIPTOR.services_by_name["StateService"], self._state
-        )
-        add_service(
-            self._server, edge_service_pb2.DESCRIPTOR.services_by_name["EdgeService"], self._edge
-        )
-        add_health(self._server, self._health)
-        self._server.add_generic_rpc_handlers((UnknownMethods(),))
-        for path in self.settings.sockets:
-            self._listen(path)
-        await self._server.start()
-        for path in self.settings.sockets:
-            path.chmod(self.settings.socket_mode)
+        for path, state in self._states.items():
+            self._servers[path] = await self._listen(path, state)
         for name in ("", "holdfast.v1.StateService", "holdfast.v1.EdgeService"):
             await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
 
@@ -149,7 +147,7 @@ class EdgeAgent:
     async def drain(self) -> None:
         """Ends in order: nothing that was taken is left unanswered."""
         await self._health.enter_graceful_shutdown()
-        await self._server.stop(DRAIN_SECONDS)
+        await asyncio.gather(*(server.stop(DRAIN_SECONDS) for server in self._servers.values()))
         await self.store.close()
         await retention.sweep(self.files, force=True)
         for path in self.settings.sockets:
@@ -157,18 +155,23 @@ class EdgeAgent:
 
     # -- house -----------------------------------------------------------------
 
-    def _listen(self, path: Path) -> None:
-        """Takes a socket's name; one that a dead process has left is removed. The directory is
-        this process's own, and its files are locked, so no living one is behind it."""
-        with contextlib.suppress(FileNotFoundError):
-            if not stat.S_ISSOCK(path.lstat().st_mode):
-                raise SocketUnusable(f"{path} exists and is no socket: choose another name")
-            path.unlink()
-        path.parent.mkdir(parents=True, exist_ok=True)
+    async def _listen(self, path: Path, state: StateService) -> grpc.aio.Server:
+        """A server of its own at each socket, so that it is known which one was opened."""
+        _clear(path)
+        server = grpc.aio.server(options=server_options(max_connection_age_ms=None))
+        services = state_service_pb2.DESCRIPTOR.services_by_name
+        add_service(server, services["StateService"], state)
+        services = edge_service_pb2.DESCRIPTOR.services_by_name
+        add_service(server, services["EdgeService"], self._edge)
+        add_health(server, self._health)
+        server.add_generic_rpc_handlers((UnknownMethods(),))
         try:
-            self._server.add_insecure_port(f"unix:{path}")
+            server.add_insecure_port(f"unix:{path}")
         except RuntimeError as error:
             raise SocketUnusable(f"cannot listen on {path}: {error}") from error
+        await server.start()
+        path.chmod(self.settings.socket_mode)
+        return server
 
     async def _sweep(self) -> None:
         while True:
@@ -199,6 +202,26 @@ class EdgeAgent:
         if offset is None:
             return self.files.clock.wall_ms()
         return self.files.clock.boot_ns() // 1_000_000 + offset
+
+
+def _clear(path: Path) -> None:
+    """Takes a socket's name; removes what a dead process has left there. Raises SocketUnusable."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with contextlib.suppress(FileNotFoundError):
+        if not stat.S_ISSOCK(path.lstat().st_mode):
+            raise SocketUnusable(f"{path} exists and is no socket: choose another name")
+        if _answers(path):
+            raise SocketUnusable(f"{path} is in use by another process: choose another name")
+        path.unlink()
+
+
+def _answers(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(str(path))
+        except OSError:
+            return False
+        return True
 
 
 @contextlib.asynccontextmanager

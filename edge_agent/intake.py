@@ -33,7 +33,8 @@ _log = logging.getLogger(__name__)
 
 
 class ReplicaReset(Exception):
-    """The replica of a space begins from zero; the stream must be opened anew."""
+    """The replica of a space begins from zero, or this edge has a new origin: the stream must be
+    opened anew."""
 
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
@@ -66,6 +67,8 @@ class Intake:
             raise await self._replace(error) from error
         self.applied += sum(each.count for each in changes)
         self._on_applied(applied, arrivals)
+        if await reconcile.part_from_copies(self._files, arrivals):
+            raise ReplicaReset("ORIGIN_COPIED", "another database writes under this origin")
         return applied
 
     async def mark(self, bookmark: m.Bookmark) -> Marked:
@@ -86,12 +89,12 @@ class Intake:
 
     def _compared(self, space: str, marked: Marked) -> None:
         self.verified[space] = bool(marked.equal)
-        if marked.equal:
-            self._files.alarms.clear("DIGEST_MISMATCH")
-        else:
+        if not marked.equal:
             names = ", ".join(marked.different)
             message = f"{space} at {marked.cursor.revision} differs from the hub in: {names}"
             self._files.alarms.raise_("DIGEST_MISMATCH", message)
+        elif all(self.verified.values()):
+            self._files.alarms.clear("DIGEST_MISMATCH")
 
     async def reset(self, space: str, reason: str) -> None:
         """Begins the replica of a space from zero."""

@@ -8,6 +8,7 @@ Invariant: a draft's base and seen are those of the very state that it was reduc
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -26,7 +27,7 @@ from sync.commit import Commit, Extra, Op, Precondition, Version
 from sync.messages import Scope
 from sync.policy import Granularity, Policies
 from sync.position import Lineage, Position, UnknownEpoch
-from sync.reduce import Add, Patch, Put, Request, RuleMismatch, reduce
+from sync.reduce import Add, Patch, Put, Request, RuleMismatch, counters_set, reduce
 from sync.values import InvalidValue
 
 READS = statements.load("reads")
@@ -142,9 +143,12 @@ class Judge:
         ops: list[Op] = []
         images: list[Overlaid] = []
         for request in write.requests:
-            for op in self._reduced(request, basis if write.context else None, trial):
+            reduced = self._reduced(request, basis if write.context else None, trial)
+            # What a put makes of a record is known without merging.
+            value = request.value if isinstance(request, Put) and len(reduced) == 1 else None
+            for op in reduced:
                 ops.append(op)
-                images.append(self._step(trial, op, by))
+                images.append(self._step(trial, op, by, value))
         commit = Commit(
             commit_id, seq, basis.base, basis.seen, claimed, write.actor, tuple(ops),
             self._extra(write, basis),
@@ -281,6 +285,9 @@ class Judge:
             whole = policy.granularity is Granularity.RECORD
             if isinstance(request, Put) or (isinstance(request, Patch) and whole):
                 raise self._mismatch(name, "it has changed since it was read")
+            counters = counters_set(request, policy)
+            if counters:
+                raise self._mismatch(name, "counters have changed since they were read", counters)
             if isinstance(request, Add) or (isinstance(request, Patch) and not request.removes):
                 live = None  # its author may have seen it absent: the hub merges with what is there
         try:
@@ -288,8 +295,15 @@ class Judge:
         except (RuleMismatch, InvalidValue) as error:
             raise Refusal(error.reason, str(error)) from error
 
-    def _step(self, trial: dict[Name, Overlaid], op: Op, by: Writer) -> Overlaid:
+    def _step(
+        self, trial: dict[Name, Overlaid], op: Op, by: Writer, value: bytes | None
+    ) -> Overlaid:
         name = (op.collection, op.key)
+        if value is not None:
+            after = trial[name] = Overlaid(
+                by.ordinal, by.seq, by.claimed, by.actor_id, by.actor_kind, False, value
+            )
+            return after
         if name not in trial and name in self.view.over:
             trial[name] = self.view.over[name]
         return overlay.step(trial, self.view.hub, name, op.kind, op.payload, by)
@@ -315,8 +329,10 @@ class Judge:
         """The version of a record in the view; None if it is absent."""
         return version_of(self.view, self.outbox, name)
 
-    def _mismatch(self, name: Name, message: str) -> Refusal:
+    def _mismatch(self, name: Name, message: str, counters: Sequence[str] = ()) -> Refusal:
         metadata = {"collection": name[0], "key": name[1]}
+        if counters:
+            metadata["counters"] = json.dumps(counters)
         version = self.version(name)
         if version is None:
             metadata["exists"] = "false"

@@ -273,6 +273,15 @@ class Outbox:
             found.setdefault(counter.last_seq, counter.last_id)
         return found
 
+    def lowest_base(
+        self, connection: sqlite3.Connection, space: str, ordinal: int, decided_seq: int
+    ) -> int | None:
+        """The lowest base of commits above a seq; None if there are none."""
+        if self.counter(space, ordinal).last_seq <= decided_seq:
+            return None
+        found = connection.execute(SQL["lowest_base"], (space, ordinal, decided_seq)).fetchone()
+        return None if found[0] is None else int(found[0])
+
     def find_id(
         self, connection: sqlite3.Connection, space: str, commit_id: bytes
     ) -> tuple[int, int, bytes] | None:

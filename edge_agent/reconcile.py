@@ -11,14 +11,17 @@ Invariant: afterwards the view contains every undecided commit of the outbox onc
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from edge_agent import overlay, renaming, replica
 from edge_agent import standing as standings
 from edge_agent.database import EdgeFiles
+from edge_agent.outbox import Outbox
 from edge_agent.outbox_rows import DamagedRow
 from edge_agent.standing import Standing
-from sync.batch import Batch
+from edge_agent.tail import Arrival
+from sync.batch import Batch, Decided
+from sync.commit import OutcomeKind
 from sync.messages import VoidRange
 
 
@@ -44,6 +47,55 @@ async def take_new_origin(
     async with files.writing:
         await _take_new_origin(files, reason, keep)
         await reconcile(files)
+
+
+async def part_from_copies(files: EdgeFiles, arrivals: Sequence[Arrival]) -> bool:
+    """Looks whether decided commits of this edge's origins are this outbox's. If another database
+    wrote them, its own undecided ones take a new origin. Returns whether that was so."""
+    ordinals = files.outbox.ordinals
+    batches = [arrival.decided for arrival in arrivals if arrival.decided.batch.origin in ordinals]
+    if not batches:
+        return False
+    keep = await files.in_outbox(lambda c: _parted(c, files.outbox, batches))
+    if keep:
+        await take_new_origin(files, "ORIGIN_COPIED", keep)
+    return bool(keep)
+
+
+def _parted(
+    connection: sqlite3.Connection, outbox: Outbox, batches: Sequence[Decided]
+) -> dict[tuple[str, bytes], int]:
+    """Per space and origin the last seq up to which decided commits are those of the outbox, where
+    they are not all."""
+    keep: dict[tuple[str, bytes], int] = {}
+    for decided in batches:
+        batch = decided.batch
+        last = outbox.counter(batch.space, outbox.ordinals[batch.origin]).last_seq
+        shared = _shared(connection, outbox, decided, last)
+        ahead = batch.origin == outbox.origin.id and batch.last_seq > last
+        if shared < min(batch.last_seq, last) or ahead:
+            key = (batch.space, batch.origin)
+            keep[key] = min(shared, keep.get(key, shared))
+    return keep
+
+
+def _shared(connection: sqlite3.Connection, outbox: Outbox, decided: Decided, last_seq: int) -> int:
+    """The last seq, of a batch's and at most `last_seq`, by which both mean the same commit."""
+    batch = decided.batch
+    newest = min(batch.last_seq, last_seq)
+    for first in (newest, batch.first_seq):  # as a rule a look at the newest is enough
+        seqs = range(first, newest + 1)
+        ours = outbox.ids_at(connection, batch.space, batch.origin, seqs)
+        differing = [
+            seq
+            for seq in seqs
+            if ours.get(seq, batch.commit_ids[seq - batch.first_seq])
+            != batch.commit_ids[seq - batch.first_seq]
+            and decided.outcome(seq - batch.first_seq).kind is not OutcomeKind.LOST
+        ]
+        if not differing:
+            return newest
+    return differing[0] - 1
 
 
 async def reset_replica(files: EdgeFiles, space: str, reason: str) -> None:

@@ -19,7 +19,7 @@ from typing import Any
 _NAME = re.compile(r"^-- name: (\w+)\n", re.MULTILINE)
 _ROW = re.compile(r"\((?:\?(?:, )?)+\)")
 
-CHUNKS = (128, 16)
+CHUNKS = (128, 32, 8)
 """Rows of one INSERT, largest first. Several rows per statement take the interpreter's lock once,
 where a statement per row takes it again for each; beyond a hundred nothing more is won. Few sizes,
 so that SQLite's compiled statements are used again."""

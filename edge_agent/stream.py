@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sqlite3
 from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -22,7 +23,9 @@ import grpc
 from edge_agent import reconcile
 from edge_agent import standing as standings
 from edge_agent.intake import MAX_ARRIVALS, ReplicaReset
+from edge_agent.outbox import Outbox
 from edge_agent.outbox_rows import DamagedRow, Limits
+from edge_agent.standing import Standing
 from holdfast.host import failpoints
 from holdfast.host.errors import HostError
 from sync import actions as a
@@ -309,7 +312,14 @@ class Stream:
         self._up.push_limit = MAX_PUSH_COMMITS
 
     async def _report(self) -> None:
-        spaces = await self._up.files.reader.snapshot(_cursors)
+        """How far the replica is, and the lowest base that pending commits still need."""
+        files = self._up.files
+        found = await files.reader.snapshot(_standings)
+        lowest = await files.in_outbox(lambda c: [_lowest_base(c, files.outbox, s) for s in found])
+        spaces = tuple(
+            m.SpaceCursor(s.space, s.cursor.epoch, s.cursor.revision, base)
+            for s, base in zip(found, lowest, strict=True)
+        )
         self._outgoing.append(m.CursorReport(spaces))
         self._writable.set()
 
@@ -322,8 +332,17 @@ class Stream:
         return BootInstant(self._up.files.clock.boot_ns())
 
 
-def _cursors(connection: Any) -> tuple[m.SpaceCursor, ...]:
-    found = [standings.load(connection, space) for space in standings.spaces(connection)]
-    return tuple(
-        m.SpaceCursor(s.space, s.cursor.epoch, s.cursor.revision, s.cursor.revision) for s in found
-    )
+def _standings(connection: sqlite3.Connection) -> list[Standing]:
+    return [standings.load(connection, space) for space in standings.spaces(connection)]
+
+
+def _lowest_base(connection: sqlite3.Connection, outbox: Outbox, standing: Standing) -> int:
+    bases = [standing.cursor.revision]
+    for ordinal in outbox.streams(standing.space):
+        own = standing.own.get(ordinal)
+        base = outbox.lowest_base(
+            connection, standing.space, ordinal, own.decided_seq if own else 0
+        )
+        if base is not None:
+            bases.append(base)
+    return min(bases)

@@ -140,6 +140,7 @@ class Uplink:
 
     def acknowledge(self, result: m.PushResult) -> None:
         """Commits are durable at the hub; what became of them comes with the changes."""
+        self.files.alarms.clear("UPLINK_STALLED")
         key = (result.space, result.origin)
         self.acknowledged[key] = max(result.decided_seq, self.acknowledged.get(key, 0))
 

@@ -16,7 +16,7 @@ from itertools import accumulate, chain, pairwise
 from typing import TypeVar
 
 from sync.commit import APPLIED, NO_EXTRA, Actor, Commit, Extra, Kind, Op, Outcome
-from sync.position import ID_BYTES
+from sync.position import ID_BYTES, MAX_NUMBER
 
 T = TypeVar("T")
 
@@ -76,6 +76,9 @@ class Batch:
             raise MalformedBatch(f"more than {MAX_COMMITS} commits or {MAX_OPS} operations")
         if len(self.origin) != ID_BYTES or self.first_seq < 1:
             raise MalformedBatch("an origin has 16 bytes, and seqs begin at 1")
+        numbers = (*map(max, columns[:3]), self.last_seq, self.base_epoch)
+        if max(numbers) > MAX_NUMBER:
+            raise MalformedBatch(f"a seq, base, epoch or stamp above {MAX_NUMBER}")
         if set(map(len, self.commit_ids)) != {ID_BYTES}:
             raise MalformedBatch("a commit id has 16 bytes")
         if not _KINDS.issuperset(self.kinds):
@@ -161,6 +164,8 @@ def batch_of(
 ) -> Batch:
     """A batch of single commits, whose seqs must be consecutive."""
     rows = list(commits)
+    if not rows:
+        raise MalformedBatch("a batch has commits")
     if any(row.seq != rows[0].seq + i for i, row in enumerate(rows)):
         raise MalformedBatch("seqs are not consecutive")
     ops = [op for row in rows for op in row.ops]
@@ -205,6 +210,8 @@ class Decided:
             raise MalformedBatch("the header does not fit the block")
         if self.first_revision < 1:
             raise MalformedBatch("revisions begin at 1")
+        if self.outcomes and not 0 <= min(self.outcomes) <= max(self.outcomes) < len(self.batch):
+            raise MalformedBatch("an outcome of a commit that is not in the batch")
 
     @property
     def last_revision(self) -> int:
@@ -230,9 +237,10 @@ class Decided:
 
 
 def joined(parts: Sequence[Decided]) -> Decided:
-    """Consecutive decided batches of one origin as one."""
+    """Consecutive decided batches of one origin, on bases of one epoch, as one."""
     if len(parts) == 1:
         return parts[0]
+    assert all(_follows(part, before) for before, part in pairwise(parts)), "parts of one run"
     first = parts[0]
     batches = [part.batch for part in parts]
     starts = list(accumulate(map(len, batches), initial=0))
@@ -265,6 +273,13 @@ def joined(parts: Sequence[Decided]) -> Decided:
             for i, outcome in part.outcomes.items()
         },
     )
+
+
+def _follows(part: Decided, before: Decided) -> bool:
+    one, other = before.batch, part.batch
+    same = (one.space, one.origin, one.base_epoch) == (other.space, other.origin, other.base_epoch)
+    next_ = (before.epoch, before.last_revision + 1, one.last_seq + 1)
+    return same and (part.epoch, part.first_revision, other.first_seq) == next_
 
 
 def _chain(columns: Iterable[tuple[T, ...]]) -> tuple[T, ...]:

@@ -18,7 +18,7 @@ from sync import messages as m
 from sync.clock import BootInstant
 from sync.origin_search import OriginSearch
 from sync.position import Position
-from sync.transitions import EDGE, State, advance
+from sync.transitions import EDGE, EDGE_STEPS, State, advance
 from sync.window import Receiver, Sender
 
 SECOND_NS = 1_000_000_000
@@ -184,7 +184,6 @@ class EdgeSession:
                     self._searches[key] = OriginSearch(space.space, mine[key], theirs)
         lookups = [search.begin() for search in self._searches.values()]
         out += [lookup for lookup in lookups if lookup is not None]
-        self.state = State.COMPARING
         if all(search.ended for search in self._searches.values()):
             out += self._compared()
         return out
@@ -201,7 +200,7 @@ class EdgeSession:
             ]  # fmt: skip
         self._sent = {key: search.decided for key, search in self._searches.items()}
         self._decided = dict(self._sent)
-        self.state = State.STREAMING
+        self.state, _ = EDGE_STEPS[self.state]
         return []
 
     def _result(self, result: m.PushResult, now: BootInstant) -> list[a.EdgeAction]:

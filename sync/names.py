@@ -31,6 +31,15 @@ class InvalidName(ValueError):
     reason = "INVALID_NAME"
 
 
+def check_actor(name: str) -> str:
+    """The name of who writes. Raises InvalidName."""
+    if not 1 <= len(name) <= MAX_ACTOR_CHARS or _CONTROL.search(name):
+        raise InvalidName(
+            f"an actor's id is 1 to {MAX_ACTOR_CHARS} characters, none of them a control character"
+        )
+    return name
+
+
 class Path(NamedTuple):
     """space/collection/key; the key may contain slashes."""
 

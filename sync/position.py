@@ -15,6 +15,9 @@ from dataclasses import dataclass, field
 ID_BYTES = 16
 """Size of origins, commit ids and epoch ids: random 128 bits never meet."""
 
+MAX_NUMBER = (1 << 63) - 1
+"""Greatest seq, revision, epoch and stamp: what a signed column of a database holds."""
+
 
 class UnknownEpoch(Exception):
     """A position names an epoch that is not in the table of histories."""

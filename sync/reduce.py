@@ -85,6 +85,15 @@ def reduce(request: Request, live: bytes | None, policy: CollectionPolicy) -> tu
     return _reduce_fields(request, live, sets, removes, policy)
 
 
+def counters_set(request: Request, policy: CollectionPolicy) -> list[str]:
+    """The counters that a put or patch sets. What it adds to them is known only on the state
+    that its author had read; on a later one it must be refused, or what others added is undone."""
+    if not policy.has_counters or isinstance(request, Delete | Add):
+        return []
+    sets = request.value if isinstance(request, Put) else request.sets
+    return [name for name in values.fields(sets) if policy.rule_of(name) is Rule.COUNTER]
+
+
 def _reduce_add(request: Add, live: bytes | None, policy: CollectionPolicy) -> Op:
     for name in values.fields(request.deltas):
         if policy.rule_of(name) is not Rule.COUNTER:

@@ -36,7 +36,7 @@ class ProtocolViolation(Exception):
 
 EDGE: dict[State, dict[type, State]] = {
     State.GREETING: {
-        m.Welcome: State.STREAMING,
+        m.Welcome: State.COMPARING,
         m.Goodbye: State.CLOSED,
     },
     State.COMPARING: {
@@ -58,8 +58,13 @@ EDGE: dict[State, dict[type, State]] = {
     },
     State.CLOSED: {},
 }
-"""What an edge may receive. It goes from `greeting` to `comparing` by itself
-when the welcome names an id that is not its own."""
+"""What an edge may receive."""
+
+EDGE_STEPS: dict[State, tuple[State, str]] = {
+    State.COMPARING: (State.STREAMING, "ids agree"),
+}
+"""What an edge does by itself: it sends nothing of its own until it knows that both sides mean
+the same commits by the same seqs."""
 
 HUB: dict[State, dict[type, State]] = {
     State.GREETING: {
@@ -88,8 +93,10 @@ def advance(table: dict[State, dict[type, State]], state: State, message: object
     return after
 
 
-def diagram(table: dict[State, dict[type, State]]) -> str:
-    """The table as a Mermaid state diagram."""
+def diagram(
+    table: dict[State, dict[type, State]], steps: dict[State, tuple[State, str]] | None = None
+) -> str:
+    """The table, and the steps taken without a message, as a Mermaid state diagram."""
     lines = ["stateDiagram-v2"]
     for state, row in table.items():
         by_target: dict[State, list[str]] = {}
@@ -98,4 +105,6 @@ def diagram(table: dict[State, dict[type, State]]) -> str:
         lines += [
             f"    {state} --> {after}: {', '.join(kinds)}" for after, kinds in by_target.items()
         ]
+    for state, (after, why) in (steps or {}).items():
+        lines.append(f"    {state} --> {after}: {why}")
     return "\n".join(lines)

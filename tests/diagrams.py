@@ -18,7 +18,7 @@ from sync import transitions
 DOCUMENT = Path(__file__).parents[1] / "ARCHITECTURE.md"
 
 DIAGRAMS = {
-    "stream-edge": transitions.diagram(transitions.EDGE),
+    "stream-edge": transitions.diagram(transitions.EDGE, transitions.EDGE_STEPS),
     "stream-hub": transitions.diagram(transitions.HUB),
 }
 """Every diagram by the name in its markers, as Mermaid."""

@@ -7,8 +7,7 @@ Reads are of the present state or, on request, as of a revision.
 from __future__ import annotations
 
 import asyncio
-import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import grpc
@@ -28,7 +27,7 @@ from sync.codec import requests as convert
 from sync.codec import version_to
 from sync.commit import Version
 from sync.filters import Filter
-from sync.position import ID_BYTES, Position
+from sync.position import Position
 from sync.session import SessionToken
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -46,10 +45,14 @@ _RESUME = b"h1:"
 
 
 class StateService:
-    """Serves holdfast.v1.StateService."""
+    """Serves holdfast.v1.StateService. `new_id` makes the ids of commits whose client chose none."""
 
-    def __init__(self, ingest: Ingest, fanout: Fanout, reads: Reads, events: Events) -> None:
+    def __init__(
+        self, ingest: Ingest, fanout: Fanout, reads: Reads, events: Events,
+        new_id: Callable[[], bytes],
+    ) -> None:  # fmt: skip
         self._ingest, self._fanout, self._reads, self._events = ingest, fanout, reads, events
+        self._new_id = new_id
         self._sessions = Sessions(reads, fanout)
 
     async def Commit(self, request: pb.CommitRequest, context: Context) -> pb.CommitResponse:
@@ -61,7 +64,7 @@ class StateService:
             space=wanted.space,
             requests=wanted.requests,
             actor=wanted.actor,
-            commit_id=wanted.commit_id or secrets.token_bytes(ID_BYTES),
+            commit_id=wanted.commit_id or self._new_id(),
             preconditions=wanted.preconditions,
             context=AuthorContext(seen.base, seen.seen) if seen else None,
             correlation_id=wanted.correlation_id,

@@ -26,7 +26,7 @@ from holdfast.v1 import state_service_pb2 as pb
 from sync import names
 from sync.codec import requests as convert
 from sync.codec import version_to
-from sync.commit import OpId
+from sync.commit import Actor, OpId
 from sync.filters import Filter
 from sync.position import ID_BYTES, Position
 from sync.session import SessionToken
@@ -41,18 +41,23 @@ _RESUME = b"e1:"
 
 
 class StateService:
-    """Serves holdfast.v1.StateService."""
+    """Serves holdfast.v1.StateService at one socket. With an `actor`, only that one writes there."""
 
     def __init__(
         self, files: EdgeFiles, store: LocalStore, reads: Reads, watchers: Watchers,
-        waiting: Waiting,
+        waiting: Waiting, actor: Actor | None = None,
     ) -> None:  # fmt: skip
         self._files, self._store, self._reads = files, store, reads
         self._watchers, self._waiting = watchers, waiting
+        self._actor = actor
 
     async def Commit(self, request: pb.CommitRequest, context: Context) -> pb.CommitResponse:
         """Stores a commit durably."""
+        if self._actor is not None and not request.actor.id:
+            request.actor.CopyFrom(convert.actor_to(self._actor))
         wanted = convert.commit_from(request)
+        if self._actor is not None and wanted.actor != self._actor:
+            raise Refusal("NOT_ALLOWED", f"this socket is {self._actor.id}'s")
         token = await self._token(wanted.space, wanted.session_token, context)
         seen = wanted.context
         receipt = await self._store.commit(

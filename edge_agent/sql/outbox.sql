@@ -33,6 +33,9 @@ SELECT space, ordinal, seq, idx, commit_id, base_epoch, base, seen, claimed, act
     extra, ops, collection, key, kind, payload, checksum
 FROM outbox WHERE space = ? AND ordinal = ? AND seq > ? AND seq <= ? ORDER BY seq, idx
 
+-- name: lowest_base
+SELECT min(base) FROM outbox WHERE space = ? AND ordinal = ? AND seq > ? AND idx = 0
+
 -- name: empty_operations
 DELETE FROM outbox WHERE space = ? AND ordinal = ? AND seq = ?
 

@@ -5,6 +5,7 @@ Every method returns steps (see `call`), so that both clients share all of it.
 
 from __future__ import annotations
 
+import json
 import secrets
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -61,7 +62,13 @@ class Writes:
         # The refused put was not stored, so the patch is another commit, with an id of its own.
         rest = options.copy()
         rest.pop("commit_id", None)
-        return (yield from self._one(reduced, rest))
+        try:
+            return (yield from self._one(reduced, rest))
+        except RevisionMismatch as mismatch:
+            ops = _with_additions(reduced, mismatch, options)
+            if ops is None:
+                raise
+        return (yield from self.commit(ops, {**rest, "expect": ()}))  # type: ignore[typeddict-unknown-key]
 
     def patch(
         self, path: str, sets: JsonObject | str, remove: Iterable[str], options: WriteOptions
@@ -154,3 +161,20 @@ def _reduced(path: str, value: JsonObject | str, options: WriteOptions) -> Patch
     wanted = values.decode(value) if isinstance(value, str) else value
     sets, remove = values.diff({} if read.deleted else read.value, wanted)
     return Patch(path, sets, remove)
+
+
+def _with_additions(
+    patch: Patch, mismatch: RevisionMismatch, options: WriteOptions
+) -> tuple[Op, ...] | None:
+    """The patch with its counters as additions to what was read, or None if there are none."""
+    names = json.loads(mismatch.metadata.get("counters", "[]"))
+    read = options.get("based_on")
+    if not names or not isinstance(read, Record):
+        return None
+    sets = values.decode(patch.set) if isinstance(patch.set, str) else dict(patch.set)
+    had = {} if read.deleted else read.value
+    deltas = {name: sets.pop(name) - had.get(name, 0) for name in names if name in sets}
+    ops: list[Op] = [Add(patch.path, deltas)]
+    if sets or patch.remove:
+        ops.insert(0, Patch(patch.path, sets, patch.remove))
+    return tuple(ops)

@@ -9,9 +9,19 @@ forge other lines.
 """
 
 import json
+import secrets
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, TextIO
+
+
+@dataclass(frozen=True, slots=True)
+class Verbatim:
+    """JSON text that is printed as it is: reading and writing it again would change the digits of
+    numbers."""
+
+    text: str
 
 
 class Output:
@@ -79,6 +89,8 @@ def cell(value: Any) -> str:
     escaped."""
     if value is None:
         return ""
+    if isinstance(value, Verbatim):
+        value = value.text
     text = value if isinstance(value, str) else str(value) if not _nested(value) else _json(value)
     if text.isprintable():
         return text
@@ -92,4 +104,15 @@ def _nested(value: Any) -> bool:
 
 
 def _json(value: Any, indent: int | None = None) -> str:
-    return json.dumps(value, ensure_ascii=False, indent=indent, default=str)
+    mark, kept = secrets.token_hex(8), list[str]()
+
+    def put_aside(other: object) -> str:
+        if not isinstance(other, Verbatim):
+            return str(other)
+        kept.append(other.text)
+        return f"{mark}{len(kept) - 1}."
+
+    text = json.dumps(value, ensure_ascii=False, indent=indent, default=put_aside)
+    for number, verbatim in enumerate(kept):
+        text = text.replace(f'"{mark}{number}."', verbatim, 1)
+    return text

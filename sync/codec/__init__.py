@@ -18,8 +18,8 @@ from sync.codec.blocks import (
     version_from,
     version_to,
 )
+from sync.codec.nouns import MalformedMessage
 from sync.codec.stream import (
-    MalformedMessage,
     edge_message_from,
     edge_message_to,
     hub_message_from,

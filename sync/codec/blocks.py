@@ -2,11 +2,13 @@
 
 A block is decoded into columns with no object per change. What arrives is a
 stranger's claim: every length is checked by the Batch itself, every payload by
-`values.check_block`, and anything else wrong is a MalformedBatch.
+`values.check_block`, and anything wrong is a MalformedBatch, with the commit to
+blame where it is one: that one is set aside, and the others go on.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from itertools import accumulate
 from typing import TypeVar
@@ -15,7 +17,8 @@ from google.protobuf.message import DecodeError
 
 from holdfast.v1 import record_pb2, replication_service_pb2
 from sync import framing, values
-from sync.batch import Batch, Decided, MalformedBatch
+from sync.apply import names_of
+from sync.batch import MAX_OPS, Batch, Decided, MalformedBatch
 from sync.commit import (
     Actor,
     ActorKind,
@@ -26,15 +29,24 @@ from sync.commit import (
     Precondition,
     Version,
 )
-from sync.names import check_collection, check_keys
-from sync.position import ID_BYTES
+from sync.names import (
+    MAX_ACTOR_CHARS,
+    MAX_CORRELATION_CHARS,
+    InvalidName,
+    check_collection,
+    check_keys,
+)
+from sync.position import ID_BYTES, MAX_NUMBER
 
 T = TypeVar("T")
 
 MAX_BLOCK_BYTES = 3 << 20
 """Largest block before compression: larger than any batch may be, smaller than a message."""
 
-_EMPTY_PAYLOAD = frozenset({Kind.NONE, Kind.DELETE})
+_OPENS: dict[int, bytes] = dict.fromkeys(map(int, Kind), b"{") | {
+    Kind.NONE: b"", Kind.DELETE: b"", Kind.REMOVE: b"[",
+}  # fmt: skip
+"""How the payload of each kind begins; what is canonical beyond that is values' to say."""
 
 
 # -- blocks ------------------------------------------------------------------
@@ -100,6 +112,8 @@ def decode_block(space: str, origin: bytes, first_seq: int, data: bytes) -> Batc
             payloads=tuple(block.payloads),
             extras={extra.index: _extra_from(extra) for extra in block.extras},
         )
+        if len(batch.extras) != len(block.extras):
+            raise MalformedBatch("two extras for one commit")
         _check_contents(batch, block.collections)
     except MalformedBatch:
         raise
@@ -112,15 +126,69 @@ def _check_contents(batch: Batch, collections: Iterable[str]) -> None:
     for name in collections:
         check_collection(name)
     check_keys(batch.keys)
-    full = [payload for payload in batch.payloads if payload]
-    values.check_block(full)
-    for kind, payload in zip(batch.kinds, batch.payloads, strict=True):
-        if (kind in _EMPTY_PAYLOAD) != (not payload):
-            raise MalformedBatch(f"a {Kind(kind).name} with{'out' if payload else ''} a payload")
-    if any(not 0 <= index < len(batch) for index in batch.extras):
+    if any(not 1 <= len(actor.id) <= MAX_ACTOR_CHARS for actor in set(batch.actors)):
+        raise MalformedBatch(f"an actor's id has 1 to {MAX_ACTOR_CHARS} characters")
+    _check_payloads(batch)
+    if batch.extras:
+        _check_extras(batch)
+
+
+def _check_payloads(batch: Batch) -> None:
+    for op, (kind, payload) in enumerate(zip(batch.kinds, batch.payloads, strict=True)):
+        if payload[:1] != _OPENS[kind]:
+            raise MalformedBatch(f"a {Kind(kind).name} with another payload", _owner(batch, op))
+    full = [op for op, payload in enumerate(batch.payloads) if payload]
+    try:
+        values.check_block([batch.payloads[op] for op in full])
+    except values.InvalidValue as error:
+        owner = None if error.index is None else _owner(batch, full[error.index])
+        raise MalformedBatch(f"{error.reason}: {error}", owner) from error
+    for op, kind in enumerate(batch.kinds):
+        if kind == Kind.REMOVE:
+            try:
+                names_of(batch.payloads[op])
+            except values.InvalidValue as error:
+                raise MalformedBatch(str(error), _owner(batch, op)) from error
+
+
+def _check_extras(batch: Batch) -> None:
+    if not 0 <= min(batch.extras) <= max(batch.extras) < len(batch):
         raise MalformedBatch("an extra for a commit that is not in the block")
-    if any(not 1 <= len(actor.id) <= 128 for actor in set(batch.actors)):
-        raise MalformedBatch("an actor's id has 1 to 128 characters")
+    if sum(len(extra.preconditions) for extra in batch.extras.values()) > MAX_OPS:
+        raise MalformedBatch(f"more than {MAX_OPS} preconditions")
+    starts = batch.op_starts() if any(e.coalesced_by for e in batch.extras.values()) else []
+    for index, extra in batch.extras.items():
+        fault = _fault(extra)
+        if extra.coalesced_by and any(batch.kinds[starts[index] : starts[index + 1]]):
+            fault = "a coalesced commit has no operations"
+        elif extra.coalesced_by and extra.coalesced_by <= batch.first_seq + index:
+            fault = "a commit is coalesced by a later one"
+        if fault:
+            raise MalformedBatch(fault, index)
+
+
+def _fault(extra: Extra) -> str:
+    """What is wrong with an extra by itself; nothing if it is sound."""
+    if any(len(origin) != ID_BYTES or seq > MAX_NUMBER for origin, seq in extra.seen):
+        return "a seen commit has an origin and a seq"
+    if len(extra.correlation_id) > MAX_CORRELATION_CHARS:
+        return f"a correlation id has at most {MAX_CORRELATION_CHARS} characters"
+    if len(extra.causation_id) not in (0, ID_BYTES):
+        return f"a causation id has {ID_BYTES} bytes"
+    if extra.coalesced_by > MAX_NUMBER:
+        return "a commit is coalesced by a seq"
+    try:
+        check_keys(wanted.key for wanted in extra.preconditions)
+        for wanted in extra.preconditions:
+            check_collection(wanted.collection)
+    except InvalidName as error:
+        return str(error)
+    return ""
+
+
+def _owner(batch: Batch, op: int) -> int:
+    """The commit that an operation belongs to."""
+    return bisect_right(batch.op_starts(), op) - 1
 
 
 def _deltas(column: Sequence[int]) -> list[int]:

@@ -93,11 +93,10 @@ def check_level(level: int) -> None:
 
 
 def actor_from(message: record_pb2.Actor) -> Actor:
-    """Who writes. Raises BadRequest."""
-    if not 1 <= len(message.id) <= names.MAX_ACTOR_CHARS or "\x00" in message.id:
-        raise BadRequest("INVALID_NAME", "actor.id: 1 to 128 characters")
+    """Who writes. Raises BadRequest, InvalidName."""
+    name = names.check_actor(message.id)
     try:
-        return Actor(message.id, ActorKind(message.kind))
+        return Actor(name, ActorKind(message.kind))
     except ValueError:
         raise BadRequest("INVALID_NAME", "actor.kind: one of ROBOT, HUMAN, AI, SYSTEM") from None
 

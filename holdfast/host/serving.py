@@ -1,0 +1,129 @@
+"""A daemon's life as a process: it starts, says that it is ready, serves, and drains when it is
+told to end.
+
+The first SIGTERM or SIGINT drains; the second ends the process at once, because whoever sends it
+has lost patience, and everything acknowledged is durable already. The watchdog of the service
+manager is answered only after the daemon's own database has, and whatever the network does: being
+offline is normal.
+
+Invariant: a daemon that has started is drained, unless a second signal came.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+from holdfast.host import loops
+from holdfast.host.errors import HostError
+from holdfast.host.failpoints import arm_from_environment
+from holdfast.host.notify import Notifier
+
+STATUS_SECONDS = 5.0
+"""How old the line in `systemctl status` may be."""
+
+PROBE_SECONDS = 10.0
+"""A database that answers later than this is not at work; the watchdog then hears nothing."""
+
+AT_ONCE = 130
+"""Exit code after the second signal."""
+
+_log = logging.getLogger(__name__)
+
+
+class Daemon(Protocol):
+    """What is served."""
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Serves until `stop` is set, then drains."""
+
+
+D = TypeVar("D", bound=Daemon)
+
+
+@dataclass(frozen=True, slots=True)
+class Pulse(Generic[D]):
+    """How a daemon shows that it is alive: `describe` is one line of status, `probe` asks its
+    database something."""
+
+    announce: Callable[[D], None]
+    describe: Callable[[D], str]
+    probe: Callable[[D], Awaitable[object]]
+
+
+def serve(
+    opening: AbstractAsyncContextManager[D], pulse: Pulse[D], env: Mapping[str, str] = os.environ
+) -> None:
+    """Runs a daemon in this process until it is told to end.
+
+    Raises HostError for what keeps it from starting (an address in use, a damaged file).
+    """
+    for name in arm_from_environment(env):
+        _log.warning("failpoint %s is armed", name)
+    loops.run(_serve(opening, pulse, Notifier.from_environment(env)))
+
+
+async def _serve(
+    opening: AbstractAsyncContextManager[D], pulse: Pulse[D], notifier: Notifier
+) -> None:
+    stop = asyncio.Event()
+    _on_signals(stop, notifier)
+    try:
+        async with opening as daemon, _alive(daemon, pulse, notifier):
+            pulse.announce(daemon)
+            notifier.ready(pulse.describe(daemon))
+            await daemon.run(stop)
+    except OSError as error:
+        raise HostError(str(error), "do what it says, and start again") from error
+    _log.info("stopped")
+
+
+def _on_signals(stop: asyncio.Event, notifier: Notifier) -> None:
+    def told(number: int) -> None:
+        if stop.is_set():
+            os._exit(AT_ONCE)
+        _log.info("stopping: %s; once more ends at once", signal.Signals(number).name)
+        notifier.stopping("draining")
+        stop.set()
+
+    loop = asyncio.get_running_loop()
+    for each in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(each, told, each)
+
+
+@contextlib.asynccontextmanager
+async def _alive(daemon: D, pulse: Pulse[D], notifier: Notifier) -> AsyncIterator[None]:
+    every = notifier.watchdog_interval_s
+    tasks = [asyncio.create_task(_tell(daemon, pulse, notifier))]
+    if every is not None:
+        tasks.append(asyncio.create_task(_watchdog(daemon, pulse, notifier, every)))
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _tell(daemon: D, pulse: Pulse[D], notifier: Notifier) -> None:
+    while True:
+        await asyncio.sleep(STATUS_SECONDS)
+        notifier.status(pulse.describe(daemon))
+
+
+async def _watchdog(daemon: D, pulse: Pulse[D], notifier: Notifier, every_s: float) -> None:
+    while True:
+        try:
+            async with asyncio.timeout(PROBE_SECONDS):
+                await pulse.probe(daemon)
+            notifier.watchdog()
+        except Exception as error:  # noqa: BLE001 - silence is how the manager is told
+            _log.warning("the database did not answer", exc_info=error)
+        await asyncio.sleep(every_s)
