@@ -366,19 +366,22 @@ class Decider:
 
     def _stamps(self, batch: Batch, number: int, bases: tuple[int, ...]) -> tuple[int, ...]:
         """Clamped to the hub's time, above all that the author had seen and its origin's own."""
-        floors, marks = self.loaded.floors, self.loaded.marks
-        last = marks.get(number, NOTHING_DECIDED).stamp
-        stamps = []
-        for index, base in enumerate(bases):
-            floor = max(last, floors.get(base, 0))
-            extra = batch.extras.get(index)
-            if extra is not None:
-                for origin, _ in extra.seen:
-                    seen = marks.get(self.loaded.numbers.get(origin, 0), NOTHING_DECIDED)
-                    floor = max(floor, seen.stamp)
-            last = decide_stamp(batch.claimed[index], self.hub_ms, floor)
+        floors, extras, hub_ms = self.loaded.floors, batch.extras, self.hub_ms
+        last = self.loaded.marks.get(number, NOTHING_DECIDED).stamp
+        stamps: list[int] = []
+        for index, (claimed, base) in enumerate(zip(batch.claimed, bases, strict=True)):
+            last = max(last, floors.get(base, 0))
+            if index in extras:
+                last = max(last, self._seen_stamp(extras[index]))
+            last = decide_stamp(claimed, hub_ms, last)
             stamps.append(last)
         return tuple(stamps)
+
+    def _seen_stamp(self, extra: Extra) -> int:
+        """The greatest stamp of other origins' commits that an author had seen undecided."""
+        marks, numbers = self.loaded.marks, self.loaded.numbers
+        found = (marks.get(numbers.get(origin, 0), NOTHING_DECIDED) for origin, _ in extra.seen)
+        return max((mark.stamp for mark in found), default=0)
 
 
 def _gap(batch: Batch, mark: Watermark) -> m.PushRefused | None:

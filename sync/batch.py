@@ -62,6 +62,8 @@ class Batch:
     kinds: bytes
     payloads: tuple[bytes, ...]
     extras: Mapping[int, Extra] = field(default_factory=dict)
+    plain: bool = field(default=False, compare=False)
+    """Every payload is known to survive orjson unchanged, so it need not be tried again."""
 
     def __post_init__(self) -> None:
         commits, ops = len(self.commit_ids), len(self.keys)
@@ -140,7 +142,7 @@ class Batch:
 
     def with_ops(self, kinds: bytes, payloads: tuple[bytes, ...]) -> Batch:
         """The same commits with what the hub made of their operations."""
-        return replace(self, kinds=kinds, payloads=payloads)
+        return replace(self, kinds=kinds, payloads=payloads, plain=False)
 
     def within(self, collections: frozenset[str]) -> Batch:
         """The same commits with only the operations on these collections."""

@@ -94,19 +94,23 @@ def canonical(text: bytes | str, *, max_bytes: int = MAX_VALUE_BYTES) -> bytes:
     return written
 
 
-def check_block(values: Sequence[bytes]) -> None:
-    """Raises InvalidValue, with the index, unless each value by itself is one canonical JSON value.
+def check_block(values: Sequence[bytes]) -> bool:
+    """Whether orjson keeps all of these texts; if not, they are canonical all the same.
+
+    Raises InvalidValue, with the index, unless each value by itself is one canonical JSON value.
 
     Each piece is compared with what orjson writes for one element of the joined array. Equality
     proves the piece canonical whatever the joining did to its neighbours: `[1` and `2],3` join to
     two elements, but are the text of neither.
     """
-    if not _is_plain_block(values):
+    plain = _is_plain_block(values)
+    if not plain:
         for index, value in enumerate(values):
             try:
                 check_value(value)
             except InvalidValue as refused:
                 raise refused.at(index) from None
+    return plain
 
 
 def check_value(value: bytes) -> None:

@@ -40,7 +40,9 @@ def decide_stamp(claimed: int, hub_ms: int, floor: int) -> int:
 
     `floor` is the greatest stamp among all that its author had seen.
     """
-    return max(min(claimed, stamp_at(hub_ms + MAX_LEAD_MS)), floor + 1)
+    most = (hub_ms + MAX_LEAD_MS) << LOGICAL_BITS
+    stamp = min(most, claimed)
+    return stamp if stamp > floor else floor + 1
 
 
 def suspect(claimed: int, hub_ms: int) -> bool:

@@ -9,7 +9,6 @@ base and the write's author had not seen it undecided. No clock takes part.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import NamedTuple
 
 
@@ -23,8 +22,7 @@ class Part(NamedTuple):
     stamp: int
 
 
-@dataclass(frozen=True, slots=True)
-class Author:
+class Author(NamedTuple):
     """A commit as the rules see it: its name, its context, its stamp."""
 
     origin: int

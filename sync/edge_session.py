@@ -18,7 +18,7 @@ from sync import messages as m
 from sync.clock import BootInstant
 from sync.origin_search import OriginSearch
 from sync.position import Position
-from sync.transitions import EDGE, EDGE_STEPS, State, advance
+from sync.transitions import EDGE, EDGE_STEPS, ProtocolViolation, State, advance
 from sync.window import Receiver, Sender
 
 SECOND_NS = 1_000_000_000
@@ -99,7 +99,9 @@ class EdgeSession:
                 return self._result(message, now)
             case m.PushRefused():
                 return self._refused(message)
-            case m.Changes() | m.Bookmark() if message.space in self._refused_spaces:
+            case m.Changes() if message.space in self._refused_spaces:
+                return self._granted(message)
+            case m.Bookmark() if message.space in self._refused_spaces:
                 return []
             case m.Changes():
                 return self._changes(message)
@@ -109,8 +111,7 @@ class EdgeSession:
                 self.credit.grant(message)
                 return []
             case m.ComparedIds():
-                search = self._searches[message.space, message.origin]
-                return [search.compared(message)]
+                return [self._compare(message, now)]
             case m.HubHeartbeat():
                 return self._heartbeat(message)
             case m.Goodbye():
@@ -139,6 +140,7 @@ class EdgeSession:
     def offer_void(self, gone: m.VoidRange, now: BootInstant) -> list[a.EdgeAction]:
         """Seqs that will never come, the next after `sent_through`."""
         key = (gone.space, gone.origin)
+        assert self.state is State.STREAMING, self.state
         assert gone.first_seq == self._sent.get(key, 0) + 1, gone
         if not self.undecided:
             self._progress_ns = now
@@ -148,8 +150,7 @@ class EdgeSession:
     def applied(self, changes: m.Changes) -> list[a.EdgeAction]:
         """Changes are durable in the replica."""
         self._unreported = True
-        grant = self._receiver.done(changes.count, len(changes.block))
-        return [a.Send(grant)] if grant else []
+        return self._granted(changes)
 
     def tick(self, now: BootInstant) -> list[a.EdgeAction]:
         """Time passes: heartbeats, reports, and the end of what has stalled."""
@@ -157,18 +158,41 @@ class EdgeSession:
             return []
         if self.state is State.GREETING:
             late = now - self._heard_ns > GREETING_LIMIT_NS
-            return [a.Close("SILENT", "no welcome")] if late else []
+            return [self._close("SILENT", "no welcome")] if late else []
         if now - self._heard_ns > SILENCE_LIMIT_NS:
-            return [a.Close("SILENT", "nothing heard")]
-        if self.undecided and now - self._progress_ns > STALL_LIMIT_NS:
+            return [self._close("SILENT", "nothing heard")]
+        waits = self.undecided > 0 or self.state is State.COMPARING
+        if waits and now - self._progress_ns > STALL_LIMIT_NS:
             message = f"{self.undecided} commits sent and not decided"
-            return [a.Alarm("UPLINK_STALLED", message), a.Close("STALLED", message)]
+            if self.state is State.COMPARING:
+                message = "the hub does not say which commits it knows"
+            return [a.Alarm("UPLINK_STALLED", message), self._close("STALLED", message)]
         beat = self.ask(now) if now - self._beat_ns >= HEARTBEAT_NS else []
         return [*beat, *self._report(now)]
 
     # -- how it answers ------------------------------------------------------
 
+    def _close(self, reason: str, message: str) -> a.Close:
+        self.state = State.CLOSED
+        return a.Close(reason, message)
+
+    def _granted(self, changes: m.Changes) -> list[a.EdgeAction]:
+        """Changes are dealt with: the hub may send as many more."""
+        grant = self._receiver.done(changes.count, len(changes.block))
+        return [a.Send(grant)] if grant else []
+
+    def _compare(self, answer: m.ComparedIds, now: BootInstant) -> a.EdgeAction:
+        search = self._searches.get((answer.space, answer.origin))
+        if search is None or not search.asked(answer):
+            raise ProtocolViolation(self.state, answer)
+        self._progress_ns = now
+        return search.compared(answer)
+
     def _welcome(self, welcome: m.Welcome) -> list[a.EdgeAction]:
+        if welcome.version not in self.hello.versions:
+            return [self._close("PROTOCOL_VERSION", f"the hub speaks version {welcome.version}")]
+        if self.hello.codecs and welcome.codec not in self.hello.codecs:
+            return [self._close("CODEC_UNKNOWN", f"the hub packs with {welcome.codec[:20]!r}")]
         self.codec = welcome.codec
         self.credit.grant(welcome.credit)
         mine = {(s.space, o.origin): o for s in self.hello.spaces for o in s.origins}
@@ -190,23 +214,32 @@ class EdgeSession:
 
     def _compared(self) -> list[a.EdgeAction]:
         """All ids are compared: go on, or write under a new origin from now on."""
-        faults = {search.fault for search in self._searches.values() if search.fault}
+        faults = {search.fault for search in self._searches.values() if self._matters(search)}
         keep = {key: search.shared for key, search in self._searches.items()}
         if faults:
             reason = "ORIGIN_COPIED" if "ORIGIN_COPIED" in faults else faults.pop()
             message = "another database has written under this origin"
             return [
-                a.Alarm(reason, message), a.TakeNewOrigin(reason, keep), a.Close(reason, message),
+                a.Alarm(reason, message), a.TakeNewOrigin(reason, keep),
+                self._close(reason, message),
             ]  # fmt: skip
         self._sent = {key: search.decided for key, search in self._searches.items()}
         self._decided = dict(self._sent)
         self.state, _ = EDGE_STEPS[self.state]
         return []
 
+    def _matters(self, search: OriginSearch) -> bool:
+        """An origin of the past, under which nothing is written here any more, may well go on
+        elsewhere: only what differs up to its newest commit here is to be renamed."""
+        past = search.mine.origin != self.hello.origin
+        return bool(search.fault) and not (past and search.fault == "OUTBOX_BEHIND")
+
     def _result(self, result: m.PushResult, now: BootInstant) -> list[a.EdgeAction]:
         key = (result.space, result.origin)
+        if result.decided_seq > self._sent.get(key, 0):
+            message = f"seq {result.decided_seq} was decided, and not sent on this stream"
+            return [self._close("SUPERSEDED", message)]  # the next hello compares ids
         self._decided[key] = max(self._decided.get(key, 0), result.decided_seq)
-        self._sent[key] = max(self._sent.get(key, 0), result.decided_seq)
         self._progress_ns = now
         return [a.Acknowledged(result)]
 
@@ -219,21 +252,23 @@ class EdgeSession:
                     refused.space, refused.origin, refused.seq, refused.reason, refused.message
                 )
             )
-        out.append(a.Alarm(refused.reason, refused.message))
-        out.append(a.Close(refused.reason, refused.message))
+        if refused.reason != "SUPERSEDED":  # that is nobody's fault until ids are compared
+            out.append(a.Alarm(refused.reason, refused.message))
+        out.append(self._close(refused.reason, refused.message))
         return out
 
     def _changes(self, changes: m.Changes) -> list[a.EdgeAction]:
-        head = self.heads.get(changes.space)
-        if head is None or head.revision < changes.last_revision or head.epoch != changes.epoch:
-            self.heads[changes.space] = Position(
-                changes.epoch, changes.space, changes.last_revision
-            )
+        self._head_is_at_least(Position(changes.epoch, changes.space, changes.last_revision))
         return [a.Apply(changes)]
+
+    def _head_is_at_least(self, there: Position) -> None:
+        head = self.heads.get(there.space)
+        if head is None or head.epoch != there.epoch or head.revision < there.revision:
+            self.heads[there.space] = there
 
     def _heartbeat(self, heartbeat: m.HubHeartbeat) -> list[a.EdgeAction]:
         for head in heartbeat.heads:
-            self.heads[head.space] = head
+            self._head_is_at_least(head)
         sent_ns = self._beats.pop(heartbeat.nonce, 0)
         for nonce in [nonce for nonce in self._beats if nonce < heartbeat.nonce]:
             del self._beats[nonce]
@@ -242,8 +277,9 @@ class EdgeSession:
     def ask(self, now: BootInstant) -> list[a.EdgeAction]:
         """A heartbeat at once: its answer has heads read after now."""
         self._beat_ns = now
-        if len(self._beats) < MAX_BEATS:
-            self._beats[now] = now
+        self._beats[now] = now
+        if len(self._beats) > MAX_BEATS:
+            del self._beats[min(self._beats)]
         return [a.Beat(now)]
 
     def _report(self, now: BootInstant) -> list[a.EdgeAction]:

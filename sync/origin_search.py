@@ -32,6 +32,7 @@ class OriginSearch:
     ended: bool = False
     _differs: int = 0
     _theirs_at: dict[int, bytes] = field(default_factory=dict)
+    _asked: tuple[int, ...] = ()
 
     @property
     def decided(self) -> int:
@@ -68,17 +69,23 @@ class OriginSearch:
             self.fault = "ORIGIN_COPIED"
             self.ended = True
             return None
-        return a.Send(m.CompareIds(self.space, self.mine.origin, self._between()))
+        self._asked = self._between()
+        return a.Send(m.CompareIds(self.space, self.mine.origin, self._asked))
+
+    def asked(self, answer: m.ComparedIds) -> bool:
+        """Whether this answers the question that is open."""
+        return bool(self._asked) and tuple(seq for seq, _ in answer.ids) == self._asked
 
     def compared(self, answer: m.ComparedIds) -> a.LookUpIds:
         """The hub's ids, empty where it knows none; ours are needed beside them."""
+        self._asked = ()
         self._theirs_at = dict(answer.ids)
         return a.LookUpIds(self.space, self.mine.origin, tuple(self._theirs_at))
 
     def _between(self) -> tuple[int, ...]:
         first, last = self.shared + 1, self._differs - 1
-        step = max(1, (last - first + 1) // FAN_OUT)
-        return tuple(range(first, last + 1, step))[:FAN_OUT]
+        step = -(-(last - first + 1) // FAN_OUT)  # rounded up, so that all fit
+        return tuple(range(first, last + 1, step))
 
     def _end(self, at: int) -> None:
         self.ended, self.shared = True, at

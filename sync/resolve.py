@@ -221,16 +221,17 @@ class _Commit:
 
     def _continue(self, op: int, record: Working, kind: int, payload: bytes) -> None:
         """An operation takes effect on a live record as it stands in the columns."""
-        value = apply(kind, payload, record.value)
         mine = self.author.part
-        if value is None:
-            record.deleted_by(mine)
-        elif kind == Kind.REPLACE:
-            record.begun_by(mine, value)
+        if kind == Kind.PATCH:
+            record.patched_by(mine, payload, plain=self.batch.plain)
         else:
-            record.parts.update(dict.fromkeys(fields_of(kind, payload), mine))
-            record.value = value
-            record.written_by(mine)
+            value = apply(kind, payload, record.value)
+            if value is None:
+                record.deleted_by(mine)
+            elif kind == Kind.REPLACE:
+                record.begun_by(mine, value)
+            else:
+                record.changed_by(mine, value, fields_of(kind, payload))
         self.result.kinds[op], self.result.payloads[op] = kind, payload
 
     def _merge(self, op: int, record: Working, policy: CollectionPolicy) -> None:

@@ -40,6 +40,7 @@ __all__ = [
     "MAX_DEPTH",
     "MAX_INTEGER_DIGITS",
     "MAX_VALUE_BYTES",
+    "Document",
     "InvalidValue",
     "Reason",
     "add",
@@ -96,6 +97,51 @@ def merge(value: bytes, sets: bytes, removes: Iterable[str] = ()) -> bytes:
         texts.pop(name, None)
     texts.update(_texts(sets, new))
     return _joined(texts)
+
+
+class Document:
+    """A canonical object that is written to many times and read now and then.
+
+    Merging into it costs what is merged, not what is there: its text is made when it is asked for.
+    Where orjson does not keep a text, or the size comes near the limit, it is exact and slow.
+
+    Invariant: `text` is what `merge` would have made, one after the other.
+    """
+
+    __slots__ = ("_bound", "_members", "_text")
+
+    def __init__(self, text: bytes) -> None:
+        self._text: bytes | None = text
+        self._members: dict[str, Any] | None = None
+        self._bound = len(text)
+
+    @property
+    def text(self) -> bytes:
+        """The object as it is now."""
+        if self._text is None:
+            self._text = orjson.dumps(self._members, None, SORTED)
+            self._bound = len(self._text)
+        return self._text
+
+    def merge(self, sets: bytes, *, plain: bool = False) -> list[str]:
+        """Sets members; returns their names. `plain` says that orjson keeps the text of `sets`.
+
+        Raises InvalidValue as `merge` does; then nothing has changed.
+        """
+        new = orjson.loads(sets) if plain else _read(sets)
+        if self._members is None and self._text is not None:
+            self._members = plain_object(self._text)
+        if new is None or self._members is None or self._bound + len(sets) > MAX_VALUE_BYTES:
+            names = list(fields(sets))
+            self.replace(merge(self.text, sets))
+            return names
+        self._members.update(new)
+        self._text, self._bound = None, self._bound + len(sets)
+        return list(new)
+
+    def replace(self, text: bytes) -> None:
+        """Becomes another object."""
+        self._text, self._members, self._bound = text, None, len(text)
 
 
 def diff(old: bytes, new: bytes) -> tuple[bytes, tuple[str, ...]]:

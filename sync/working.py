@@ -7,16 +7,17 @@ beside the value, so that whether a write is concurrent is known unparsed.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from sync.commit import Outcome
 from sync.context import Part
+from sync.values import Document
 
 Key = tuple[str, str]
 """Collection and key."""
 
 
-@dataclass(slots=True)
 class Working:
     """A record while a transaction works on it.
 
@@ -28,16 +29,39 @@ class Working:
     A deleted record keeps its last value.
     """
 
-    value: bytes
-    deleted: bool
-    revision: int
-    origin: int
-    seq: int
-    stamp: int
-    other: int
-    whole: Part
-    parts: dict[str, Part] = field(default_factory=dict)
-    gone: Part | None = None
+    __slots__ = (
+        "_document", "deleted", "gone", "origin", "other", "parts", "revision", "seq", "stamp",
+        "whole",
+    )  # fmt: skip
+
+    def __init__(
+        self, value: bytes, deleted: bool, revision: int, origin: int, seq: int, stamp: int,
+        other: int, whole: Part, parts: dict[str, Part] | None = None, gone: Part | None = None,
+    ) -> None:  # fmt: skip
+        self._document = Document(value)
+        self.deleted, self.revision = deleted, revision
+        self.origin, self.seq, self.stamp = origin, seq, stamp
+        self.other, self.whole, self.gone = other, whole, gone
+        self.parts: dict[str, Part] = {} if parts is None else parts
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Working) and self._columns() == other._columns()
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"Working{self._columns()}"
+
+    def _columns(self) -> tuple[object, ...]:
+        return (
+            self.value, self.deleted, self.revision, self.origin, self.seq, self.stamp,
+            self.other, self.whole, self.parts, self.gone,
+        )  # fmt: skip
+
+    @property
+    def value(self) -> bytes:
+        """The canonical object."""
+        return self._document.text
 
     @property
     def live(self) -> bytes | None:
@@ -60,8 +84,20 @@ class Working:
 
     def begun_by(self, part: Part, value: bytes) -> None:
         """The record comes to be, or is written as a whole."""
-        self.value, self.deleted, self.whole = value, False, part
+        self._document.replace(value)
+        self.deleted, self.whole = False, part
         self.parts.clear()
+        self.written_by(part)
+
+    def changed_by(self, part: Part, value: bytes, names: Iterable[str]) -> None:
+        """Some fields are written, with this as the whole."""
+        self._document.replace(value)
+        self.parts.update(dict.fromkeys(names, part))
+        self.written_by(part)
+
+    def patched_by(self, part: Part, sets: bytes, *, plain: bool) -> None:
+        """Some fields are set. Raises InvalidValue; then nothing has changed."""
+        self.parts.update(dict.fromkeys(self._document.merge(sets, plain=plain), part))
         self.written_by(part)
 
     def deleted_by(self, part: Part) -> None:

@@ -45,7 +45,7 @@ _RESUME = b"h1:"
 
 
 class StateService:
-    """Serves holdfast.v1.StateService. `new_id` makes the ids of commits whose client chose none."""
+    """Serves holdfast.v1.StateService. `new_id` makes ids of commits whose clients chose none."""
 
     def __init__(
         self, ingest: Ingest, fanout: Fanout, reads: Reads, events: Events,

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from itertools import accumulate
 from typing import TypeVar
 
@@ -30,9 +31,9 @@ from sync.commit import (
     Version,
 )
 from sync.names import (
-    MAX_ACTOR_CHARS,
     MAX_CORRELATION_CHARS,
     InvalidName,
+    check_actor,
     check_collection,
     check_keys,
 )
@@ -114,32 +115,34 @@ def decode_block(space: str, origin: bytes, first_seq: int, data: bytes) -> Batc
         )
         if len(batch.extras) != len(block.extras):
             raise MalformedBatch("two extras for one commit")
-        _check_contents(batch, block.collections)
+        plain = _check_contents(batch, block.collections)
     except MalformedBatch:
         raise
     except (DecodeError, ValueError, AssertionError) as error:
         raise MalformedBatch(f"a block that cannot be read: {error}") from error
-    return batch
+    return replace(batch, plain=True) if plain else batch
 
 
-def _check_contents(batch: Batch, collections: Iterable[str]) -> None:
+def _check_contents(batch: Batch, collections: Iterable[str]) -> bool:
+    """Whether orjson keeps every payload. Raises MalformedBatch."""
     for name in collections:
         check_collection(name)
     check_keys(batch.keys)
-    if any(not 1 <= len(actor.id) <= MAX_ACTOR_CHARS for actor in set(batch.actors)):
-        raise MalformedBatch(f"an actor's id has 1 to {MAX_ACTOR_CHARS} characters")
-    _check_payloads(batch)
+    for actor in set(batch.actors):
+        check_actor(actor.id)
+    plain = _check_payloads(batch)
     if batch.extras:
         _check_extras(batch)
+    return plain
 
 
-def _check_payloads(batch: Batch) -> None:
+def _check_payloads(batch: Batch) -> bool:
     for op, (kind, payload) in enumerate(zip(batch.kinds, batch.payloads, strict=True)):
         if payload[:1] != _OPENS[kind]:
             raise MalformedBatch(f"a {Kind(kind).name} with another payload", _owner(batch, op))
     full = [op for op, payload in enumerate(batch.payloads) if payload]
     try:
-        values.check_block([batch.payloads[op] for op in full])
+        plain = values.check_block([batch.payloads[op] for op in full])
     except values.InvalidValue as error:
         owner = None if error.index is None else _owner(batch, full[error.index])
         raise MalformedBatch(f"{error.reason}: {error}", owner) from error
@@ -149,6 +152,7 @@ def _check_payloads(batch: Batch) -> None:
                 names_of(batch.payloads[op])
             except values.InvalidValue as error:
                 raise MalformedBatch(str(error), _owner(batch, op)) from error
+    return plain
 
 
 def _check_extras(batch: Batch) -> None:

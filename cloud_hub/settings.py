@@ -1,0 +1,71 @@
+"""How a hub is set up: from a TOML file, the environment (CLOUD_HUB__SECTION__KEY) and flags.
+
+    listen = "127.0.0.1:7443"
+    data = "/var/lib/cloud-hub"
+    insecure = true
+
+Invariant: what is read here can be run: one database, and an address that only this machine
+reaches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from holdfast.host.config import ConfigError, load, setting
+from holdfast.host.loopback import Endpoint, require
+
+PREFIX = "CLOUD_HUB"
+DEFAULT_LISTEN = "127.0.0.1:7443"
+
+Level = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
+
+
+@dataclass(frozen=True, slots=True)
+class LogSection:
+    """[log]"""
+
+    level: Level = setting("INFO")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All of it. Exactly one of `data` (a directory, for SQLite) and `database` (a PostgreSQL
+    URL)."""
+
+    log: LogSection
+    listen: str = setting(DEFAULT_LISTEN)
+    data: Path | None = setting(None, allowed="the directory of the hub's SQLite database")
+    database: str = setting("", allowed="postgresql://...", secret=True)
+    insecure: bool = setting(False)
+    reflection: bool = setting(False)
+    name: str = setting("")
+
+    def checked(self) -> Endpoint:
+        """The address to listen on. Raises ConfigError, AddressRefused."""
+        if bool(self.data) == bool(self.database):
+            said = "both are given" if self.data else "neither is given"
+            raise ConfigError(
+                f"a hub has a directory or a database, and {said}",
+                "give --data DIR (SQLite), or --database URL (PostgreSQL)",
+            )
+        if not self.insecure:
+            raise ConfigError(
+                "this hub would need certificates, and encryption is not built yet",
+                "give --insecure: plain TCP, which only this machine can reach",
+            )
+        return require(
+            self.listen,
+            "listen on loopback: --listen 127.0.0.1:7443; encryption, which other addresses need,"
+            " is not built yet",
+        )
+
+
+def read(files: Iterable[Path], env: Mapping[str, str], flags: Mapping[str, object]) -> Settings:
+    """Raises ConfigError, AddressRefused."""
+    found = load(Settings, prefix=PREFIX, files=tuple(files), env=env, flags=flags).value
+    assert found.checked()
+    return found
