@@ -93,7 +93,7 @@ def _serve(settings: reading.Settings, output: Output) -> None:
         ready = {"event": "ready", "address": address, "pid": os.getpid()}
         output.event(ready, f"cloud-hub listens on {address}")
 
-    serve(started(wanted), Pulse["Hub"](announce, _describe, _probe))
+    serve(started(wanted), Pulse(announce, _describe, _probe))
 
 
 def _describe(running: Hub) -> str:

@@ -26,7 +26,7 @@ Level = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
 
 @dataclass(frozen=True, slots=True)
 class LogSection:
-    """[log]"""
+    """The table [log]."""
 
     level: Level = setting("INFO")
 
