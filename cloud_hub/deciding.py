@@ -11,8 +11,10 @@ commit of an origin is the next of that origin.
 from __future__ import annotations
 
 import json
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from operator import itemgetter
 
 from cloud_hub.origins import Watermark
 from cloud_hub.submissions import AuthorContext, Pushed, Receipt, Requested, Voided
@@ -22,6 +24,7 @@ from sync.apply import apply
 from sync.batch import Batch, Decided, batch_of
 from sync.clock import decide_stamp, stamp_at
 from sync.commit import (
+    APPLIED,
     Actor,
     ActorKind,
     Commit,
@@ -106,7 +109,9 @@ class Decider:
     def __post_init__(self) -> None:
         got = self.loaded
         self.revision = got.revision
-        self._resolver = Resolver(got.records, got.policies, got.names, got.numbers)
+        self._resolver = Resolver(
+            got.records, got.policies, got.names, got.numbers, self._revision_of
+        )
 
     # -- edges ---------------------------------------------------------------
 
@@ -121,7 +126,7 @@ class Decider:
         known = mark.seq - batch.first_seq + 1
         if known < len(batch):
             fresh = batch.slice(known, len(batch)) if known else batch
-            self._decide(fresh, number, None if known else item)
+            self._decide(fresh, number, None if known else item, refused=self._forbidden(fresh))
         return self.result(batch.origin)
 
     def void(self, item: Voided) -> m.PushResult | m.PushRefused:
@@ -137,7 +142,7 @@ class Decider:
         if known < len(batch):
             fresh = batch.slice(known, len(batch)) if known else batch
             outcome = Outcome(OutcomeKind.LOST, gone.reason)
-            self._decide(fresh, number, None, dict.fromkeys(range(len(fresh)), outcome))
+            self._decide(fresh, number, None, forced=dict.fromkeys(range(len(fresh)), outcome))
         return self.result(gone.origin)
 
     def result(self, origin: bytes) -> m.PushResult:
@@ -208,6 +213,8 @@ class Decider:
                     live = apply(op.kind, op.payload, live)
             except (InvalidValue, RuleMismatch) as error:
                 raise Refusal(error.reason, str(error)) from error
+            if request.collection == POLICIES:
+                self._check_policy(request.key, live)
             views[key] = live
             ops.extend(reduced)
         return tuple(ops)
@@ -221,13 +228,10 @@ class Decider:
             raise Refusal(
                 "UNDECLARED_COLLECTION", f"the space {item.space} is strict and has no {name}"
             )
-        if name == POLICIES:
-            self._check_policy(request)
 
-    def _check_policy(self, request: Request) -> None:
-        value = request.value if isinstance(request, Put) else None
+    def _check_policy(self, key: str, value: bytes | None) -> None:
         try:
-            self.loaded.policies.with_record(request.key, value)
+            self.loaded.policies.with_record(key, value)
         except InvalidPolicy as error:
             raise Refusal(error.reason, str(error)) from error
 
@@ -285,19 +289,26 @@ class Decider:
     # -- both ----------------------------------------------------------------
 
     def _decide(
-        self, batch: Batch, number: int, pushed: Pushed | None,
-        forced: Mapping[int, Outcome] | None = None,
+        self, batch: Batch, number: int, pushed: Pushed | None, *,
+        forced: Mapping[int, Outcome] | None = None, refused: Mapping[int, str] | None = None,
     ) -> Entry:  # fmt: skip
         got = self.loaded
-        batch, repeated = self._emptied(batch)
+        batch, repeated, twins = self._emptied(batch)
         bases = self._bases(batch)
         stamps = self._stamps(batch, number, bases)
         first = self.revision + 1
-        made = self._resolver.decide(batch, number, first, stamps, bases)
+        made = self._resolver.decide(batch, number, first, stamps, bases, refused)
         made.outcomes.update(repeated)
+        for index, twin in twins.items():
+            outcome = made.outcomes.get(twin, APPLIED)
+            made.outcomes[index] = replace(
+                outcome, by_origin=batch.origin, by_seq=batch.first_seq + twin
+            )
         made.outcomes.update(forced or {})
         kinds, payloads = bytes(made.kinds), tuple(made.payloads)
-        untouched = not repeated and kinds == batch.kinds and payloads == batch.payloads
+        untouched = (
+            not repeated and not twins and kinds == batch.kinds and payloads == batch.payloads
+        )
         decided = Decided(
             batch=batch if untouched else batch.with_ops(kinds, payloads),
             epoch=got.lineage.present.ordinal,
@@ -313,21 +324,52 @@ class Decider:
             batch.last_seq, batch.commit_ids[-1], self.revision, stamps[-1]
         )
         self._remember(decided)
+        if POLICIES in decided.batch.collections:
+            self._follow_policies(decided)
         return entry
 
-    def _emptied(self, batch: Batch) -> tuple[Batch, dict[int, Outcome]]:
-        """Commits whose id was decided before, at another door, take no second effect."""
+    def _follow_policies(self, decided: Decided) -> None:
+        """What comes after a change of policy is decided by it, in this group too."""
+        for collection, key in decided.record_names():
+            if collection == POLICIES:
+                live = self.loaded.records[collection, key].live
+                self.loaded.policies = self.loaded.policies.with_record(key, live)
+        self._resolver.policies = self.loaded.policies
+
+    def _forbidden(self, batch: Batch) -> dict[int, str]:
+        """Commits of an edge that write where it may not, with the reason."""
+        policies = self.loaded.policies
+        strict = policies.space.strict
+        reasons: dict[str, str] = {}
+        for name in set(batch.collections):
+            if name.startswith(RESERVED_PREFIX):
+                reasons[name] = "RESERVED_COLLECTION"
+            elif strict and not policies.declared(name):
+                reasons[name] = "UNDECLARED_COLLECTION"
+        if not reasons:
+            return {}
+        starts = batch.op_starts()
+        bad = [(op, reasons[name]) for op, name in enumerate(batch.collections) if name in reasons]
+        return {bisect_right(starts, op) - 1: reason for op, reason in bad}
+
+    def _emptied(self, batch: Batch) -> tuple[Batch, dict[int, Outcome], dict[int, int]]:
+        """Commits whose id was decided before, at another door, take no second effect; nor do
+        those whose id stands earlier in the batch: these are given with their elder twins."""
         firsts = self.loaded.firsts
-        repeated = {
-            index: firsts[batch.commit_ids[index]]
-            for index, extra in batch.extras.items()
-            if extra.retryable and batch.commit_ids[index] in firsts
-        }
-        if not repeated:
-            return batch, {}
+        repeated: dict[int, First] = {}
+        twins: dict[int, int] = {}
+        elders: dict[bytes, int] = {}
+        for index in sorted(index for index, extra in batch.extras.items() if extra.retryable):
+            commit_id = batch.commit_ids[index]
+            if commit_id in firsts:
+                repeated[index] = firsts[commit_id]
+            elif elders.setdefault(commit_id, index) != index:
+                twins[index] = elders[commit_id]
+        if not repeated and not twins:
+            return batch, {}, {}
         kinds, payloads, start = bytearray(batch.kinds), list(batch.payloads), 0
         for index, count in enumerate(batch.op_counts):
-            if index in repeated:
+            if index in repeated or index in twins:
                 kinds[start : start + count] = bytes([Kind.NONE]) * count
                 payloads[start : start + count] = [b""] * count
             start += count
@@ -335,11 +377,11 @@ class Decider:
             index: replace(first.outcome, by_origin=first.origin, by_seq=first.seq)
             for index, first in repeated.items()
         }
-        return batch.with_ops(bytes(kinds), tuple(payloads)), outcomes
+        return batch.with_ops(bytes(kinds), tuple(payloads)), outcomes, twins
 
     def _remember(self, decided: Decided) -> None:
         batch = decided.batch
-        for index, extra in batch.extras.items():
+        for index, extra in sorted(batch.extras.items(), key=itemgetter(0)):
             if extra.retryable:
                 first = First(
                     batch.origin, batch.first_seq + index, decided.first_revision + index,
@@ -350,12 +392,18 @@ class Decider:
     def _bases(self, batch: Batch) -> tuple[int, ...]:
         got = self.loaded
         if batch.base_epoch == got.lineage.present.ordinal:
-            return batch.bases
+            if max(batch.bases) <= got.revision:
+                return batch.bases
+            # A base that this history has not reached is of one that was lost unnoticed.
+            return tuple(base if base <= got.revision else 0 for base in batch.bases)
         known = {
             base: self._effective(Position(batch.base_epoch, got.space, base))
             for base in set(batch.bases)
         }
         return tuple(known[base] for base in batch.bases)
+
+    def _revision_of(self, epoch: int, revision: int) -> int:
+        return self._effective(Position(epoch, self.loaded.space, revision))
 
     def _effective(self, position: Position) -> int:
         """A base in a history that is not known here has seen nothing of this one."""
@@ -392,11 +440,18 @@ def _gap(batch: Batch, mark: Watermark) -> m.PushRefused | None:
 
 
 def _refusal(batch: Batch, mark: Watermark) -> m.PushRefused | None:
-    """Gaps, and an id at the watermark that is not the one decided there."""
+    """Gaps, an id at the watermark that is not the one decided there, and what lies below it.
+
+    What lies wholly below was decided since this stream compared ids, and cannot be compared
+    here: another stream of this edge was faster, or a copy of it. The next hello finds out.
+    """
     at = mark.seq - batch.first_seq
     if 0 <= at < len(batch) and batch.commit_ids[at] != mark.commit_id:
         message = f"another commit was decided at seq {mark.seq} of this origin"
         return m.PushRefused(batch.space, batch.origin, "ORIGIN_COPIED", message, mark.seq)
+    if at >= len(batch):
+        message = f"seqs up to {mark.seq} of this origin were decided meanwhile"
+        return m.PushRefused(batch.space, batch.origin, "SUPERSEDED", message, mark.seq)
     return _gap(batch, mark)
 
 

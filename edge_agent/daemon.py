@@ -11,11 +11,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import random
 import secrets
 import socket
 import stat
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,7 +24,7 @@ import grpc
 from grpc_health.v1 import health, health_pb2
 
 import holdfast
-from edge_agent import judging, reconcile, retention
+from edge_agent import reconcile, retention, space_view
 from edge_agent.database import EdgeFiles, opened
 from edge_agent.intake import Intake
 from edge_agent.local_store import LocalStore
@@ -47,6 +48,9 @@ from sync.position import ID_BYTES
 
 SWEEP_SECONDS = 5.0
 """How often files are checkpointed and trimmed, if it is due."""
+
+QUIET_ROUNDS = 60
+"""Every so many rounds whatever there is: a quiet edge lets go of its old rows too."""
 
 DRAIN_SECONDS = 5.0
 """Time for calls in flight."""
@@ -77,9 +81,12 @@ class EdgeSettings:
 
 
 class EdgeAgent:
-    """A running edge. Make it with `started`."""
+    """An edge on its files; `started` makes one that answers. `luck` spreads what a fleet does at
+    the same moment, uniformly in [0, 1)."""
 
-    def __init__(self, settings: EdgeSettings, files: EdgeFiles) -> None:
+    def __init__(
+        self, settings: EdgeSettings, files: EdgeFiles, luck: Callable[[], float] = random.random
+    ) -> None:
         self.settings, self.files = settings, files
         self.watchers = Watchers(files)
         self.reads = Reads(files, settings.scopes)
@@ -90,7 +97,7 @@ class EdgeAgent:
             settings.scopes,
             settings.hub,
             f"edge-agent {holdfast.__version__}",
-            random.random,
+            luck,
             self._rank,
         )
         self.store = LocalStore(
@@ -101,7 +108,7 @@ class EdgeAgent:
             on_commits=self.watchers.commits_taken,
         )
         waiting = Waiting(files, self.reads, self.uplink)
-        self._states = {
+        self.states = {
             path: StateService(
                 files, self.store, self.reads, self.watchers, waiting, settings.actors.get(path)
             )
@@ -117,17 +124,28 @@ class EdgeAgent:
 
     async def start(self) -> None:
         """Makes the files agree, then listens. Raises SocketUnusable, HostError."""
-        if self.settings.outbox_limit_bytes:
-            self.files.outbox.limit_bytes = self.settings.outbox_limit_bytes
-        await reconcile.reconcile(self.files)
-        await self._learn_ranks()
-        for path, state in self._states.items():
+        await self.prepare()
+        for path, state in self.states.items():
             self._servers[path] = await self._listen(path, state)
         for name in ("", "holdfast.v1.StateService", "holdfast.v1.EdgeService"):
             await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
 
+    async def prepare(self) -> None:
+        """Makes the files agree. Raises HostError."""
+        if self.settings.outbox_limit_bytes:
+            self.files.outbox.limit_bytes = self.settings.outbox_limit_bytes
+        await reconcile.reconcile(self.files)
+        await self._learn_ranks()
+
     async def run(self, stop: asyncio.Event) -> None:
         """Serves until `stop` is set, then drains."""
+        try:
+            await self.work(stop)
+        finally:
+            await self.drain()
+
+    async def work(self, stop: asyncio.Event) -> None:
+        """Keeps the link and the files until `stop` is set."""
         tasks = [
             asyncio.create_task(self.uplink.run(), name="uplink"),
             asyncio.create_task(self._sweep(), name="sweep"),
@@ -142,7 +160,6 @@ class EdgeAgent:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            await self.drain()
 
     async def drain(self) -> None:
         """Ends in order: nothing that was taken is left unanswered."""
@@ -170,14 +187,16 @@ class EdgeAgent:
         except RuntimeError as error:
             raise SocketUnusable(f"cannot listen on {path}: {error}") from error
         await server.start()
-        path.chmod(self.settings.socket_mode)
+        os.chmod(path, self.settings.socket_mode)  # noqa: PTH101 - one call, no disk
         return server
 
     async def _sweep(self) -> None:
+        rounds = 0
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
+            rounds += 1
             try:
-                await retention.sweep(self.files)
+                await retention.sweep(self.files, force=rounds % QUIET_ROUNDS == 0)
             except Exception as error:  # noqa: BLE001 - house-keeping waits for better times
                 _log.warning("sweeping failed", exc_info=error)
 
@@ -189,7 +208,7 @@ class EdgeAgent:
     async def _learn_ranks(self) -> None:
         for space in {*self.settings.scopes, *self.files.outbox.spaces}:
             found = await self.files.reader.snapshot(
-                lambda c, s=space: judging.load_policies(c, s)  # type: ignore[misc]
+                lambda c, s=space: space_view.load_policies(c, s)  # type: ignore[misc]
             )
             self._ranks[space] = _RANKS[found.space.priority]
 

@@ -11,44 +11,25 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
-from edge_agent import overlay, statements, states
-from edge_agent import standing as standings
+from edge_agent import coalescing, overlay
 from edge_agent.outbox import Emptying, Outbox
-from edge_agent.outbox_rows import Limits
 from edge_agent.overlay import Writer
 from edge_agent.requests import Context, Write
-from edge_agent.standing import Standing
-from edge_agent.states import HubRecord, Name, Overlaid, live_value
+from edge_agent.space_view import SpaceView
+from edge_agent.states import Name, Overlaid, live_value
 from holdfast.host.refusal import Refusal
-from sync.batch import Batch
 from sync.commit import Commit, Extra, Op, Precondition, Version
 from sync.messages import Scope
-from sync.policy import Granularity, Policies
+from sync.policy import RESERVED_PREFIX, CollectionPolicy, Granularity, Rule
 from sync.position import Lineage, Position, UnknownEpoch
 from sync.reduce import Add, Patch, Put, Request, RuleMismatch, counters_set, reduce
 from sync.values import InvalidValue
 
-READS = statements.load("reads")
-
-ONE = Limits(commits=1, payload_bytes=1)
-
-MAX_PENDING_TO_COALESCE = 16
-"""Pending operations on a record beyond which emptying one is not worth replaying the others."""
-
-
-@dataclass(slots=True)
-class SpaceView:
-    """One space while a group is judged: what was loaded, and what the group has made of it."""
-
-    standing: Standing
-    policies: Policies
-    hub: dict[Name, HubRecord]
-    over: dict[Name, Overlaid]
-    last_seq: int
-    touched: dict[Name, Overlaid] = field(default_factory=dict)
-    emptied: list[Emptying] = field(default_factory=list)
+_UNKNOWN = CollectionPolicy(rule=Rule.COUNTER)
+"""By which additions are taken while nothing has come from the hub, policies included (a new edge,
+a lost replica): a write never waits for the network, and the hub decides it by the real one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,34 +67,6 @@ class Basis:
         return any(name == origin and seq <= newest for name, newest in self.others)
 
 
-def load_view(
-    connection: sqlite3.Connection, outbox: Outbox, space: str, writes: Sequence[Write]
-) -> SpaceView:
-    """The state that writes of one space are judged on, within a snapshot of the caller. Its
-    policies are for the caller to set: those of the standing's policies_revision."""
-    standing = standings.load(connection, space)
-    names = {
-        (one.collection, one.key)
-        for write in writes
-        for one in (*write.requests, *write.preconditions)
-    }
-    return SpaceView(
-        standing,
-        Policies(),
-        states.hub_records(connection, space, names),
-        states.overlaid(connection, space, names) if standing.seen else {},
-        outbox.counter(space, outbox.origin.ordinal).last_seq,
-    )
-
-
-def load_policies(connection: sqlite3.Connection, space: str) -> Policies:
-    """The policies of a space as the replica has them. The hub takes only sound ones."""
-    policies = Policies()
-    for key, value in connection.execute(READS["policies"], (space,)):
-        policies = policies.with_record(key, value)
-    return policies
-
-
 @dataclass(slots=True)
 class Judge:
     """Judges the writes of one space in order."""
@@ -137,7 +90,9 @@ class Judge:
         basis = self._basis(write.context)
         for wanted in write.preconditions:
             self._check_precondition(wanted)
-        emptied, trial = self._coalesced(write)
+        emptied, trial = coalescing.superfluous(
+            self.view_connection, self.outbox_connection, self.outbox, self.view, write
+        )
         seq = self.view.last_seq + 1
         by = Writer(self.outbox.origin.ordinal, seq, claimed, write.actor.id, int(write.actor.kind))
         ops: list[Op] = []
@@ -175,64 +130,10 @@ class Judge:
         origin, seq = self.outbox.present_name(self.space, version.origin, version.seq)
         return replace(wanted, version=replace(version, origin=origin, seq=seq))
 
-    # -- coalescing ----------------------------------------------------------
-
-    def _coalesced(self, write: Write) -> tuple[list[int], dict[Name, Overlaid]]:
-        """Commits that this one makes superfluous, and its records as if those had not been.
-
-        A commit is one if it was not offered, has no preconditions, and puts nothing but records
-        that this one puts wholly.
-        """
-        names = {(one.collection, one.key) for one in write.requests}
-        policies = self.view.policies
-        plain = write.context is None and not write.preconditions
-        plain = plain and names.isdisjoint(self.view.touched)
-        if not plain or not all(
-            isinstance(one, Put) and policies.of(one.collection).coalesce for one in write.requests
-        ):
-            return [], {}
-        victims = self._victims(names)
-        if not victims:
-            return [], {}
-        ordinal = self.outbox.origin.ordinal
-        gone = frozenset((ordinal, seq) for seq in victims)
-        found = overlay.replayed(self.view_connection, self.space, names, without=gone)
-        trial = {}
-        for name in names:
-            if name in self.view.over:
-                trial[name] = found.get(name) or _as_decided(self.view.hub.get(name))
-        return victims, trial
-
-    def _victims(self, names: set[Name]) -> list[int]:
-        ordinal = self.outbox.origin.ordinal
-        offered = self.outbox.offered.get((self.space, ordinal), 0)
-        seqs = set()
-        for name in names:
-            pending = self.view.over.get(name)
-            if pending is None:
-                continue
-            if overlay.depth(self.view_connection, self.space, name) > MAX_PENDING_TO_COALESCE:
-                return []
-            if (
-                pending.ordinal == ordinal
-                and pending.seq > offered
-                and name not in self.view.touched
-            ):
-                seqs.add(pending.seq)
-        return [seq for seq in sorted(seqs) if self._superfluous(seq, names)]
-
-    def _superfluous(self, seq: int, names: set[Name]) -> bool:
-        found = self.outbox.read(
-            self.outbox_connection, self.space, self.outbox.origin.id, seq - 1, ONE
-        )
-        if not isinstance(found, Batch) or found.extra(0).preconditions:
-            return False
-        theirs = set(zip(found.collections, found.keys, strict=True))
-        newest = all(self.view.over[n].seq == seq for n in theirs if n in self.view.over)
-        return bool(theirs) and theirs <= names and newest
-
     def _check_scope(self, write: Write) -> None:
         for request in write.requests:
+            if request.collection.startswith(RESERVED_PREFIX):
+                raise Refusal("RESERVED_COLLECTION", f"{request.collection} is the system's")
             if self.scope is not None and not self.scope.covers(request.collection):
                 raise Refusal("OUT_OF_SCOPE", f"{self.space}/{request.collection} is not kept here")
             strict = self.view.policies.space.strict
@@ -280,6 +181,8 @@ class Judge:
         """What a request changes. `basis` is given if its author may have seen another state."""
         name = (request.collection, request.key)
         policy = self.view.policies.of(request.collection)
+        if isinstance(request, Add) and not self.view.standing.cursor.epoch:
+            policy = _UNKNOWN
         live = live_value(self.view.hub, trial if name in trial else self.view.over, name)
         if basis is not None and name not in trial and self._unseen(name, basis):
             whole = policy.granularity is Granularity.RECORD
@@ -381,12 +284,3 @@ def version_of(view: SpaceView, outbox: Outbox, name: Name) -> Version | None:
     if record is None or record.deleted:
         return None
     return Version(cursor.epoch, record.revision, record.origin, record.seq)
-
-
-def _as_decided(record: HubRecord | None) -> Overlaid:
-    """The record without anything pending, in the shape of one with."""
-    if record is None:
-        return Overlaid(0, 0, 0, "", 0, True, None)
-    return Overlaid(
-        0, 0, record.stamp, record.actor_id, record.actor_kind, record.deleted, record.value
-    )

@@ -11,32 +11,29 @@ judged it is in the view; a refused one has left no trace.
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import json
 import logging
 import sqlite3
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from edge_agent import extras, judging, overlay, reconcile
+from edge_agent import overlay, reconcile, space_view
 from edge_agent.database import EdgeFiles
-from edge_agent.judging import Draft, Judge, SpaceView
+from edge_agent.judging import Draft, Judge
 from edge_agent.outbox import ChosenId, Emptying
-from edge_agent.outbox_rows import ROW_BYTES
 from edge_agent.overlay import Prepared
 from edge_agent.requests import Context, Receipt, Write
+from edge_agent.space_view import SpaceView
 from holdfast.host.failpoints import declare
 from holdfast.host.refusal import Refusal
 from holdfast.host.sqlite import Corrupt, DatabaseError
 from holdfast.host.sqlite_errors import typed
 from sync.batch import MAX_OPS, MAX_PAYLOAD_BYTES, Batch, batch_of
 from sync.clock import HybridClock
-from sync.commit import Extra, OpId
+from sync.commit import OpId
 from sync.messages import Scope
 from sync.policy import Policies
 from sync.position import Position
-from sync.reduce import Add, Delete, Patch, Put, Request
 
 GROUP_COMMITS = 256
 """Commits stored by one transaction: some milliseconds of work, and enough share the fsync."""
@@ -55,7 +52,9 @@ _log = logging.getLogger(__name__)
 
 
 class ViewUnreadable(Exception):
-    """The replica could not be read in the outbox's thread."""
+    """A file could not be read while commits were judged; as a rule the replica."""
+
+    reason = "DATABASE_CORRUPT"
 
 
 @dataclass(slots=True)
@@ -125,7 +124,7 @@ class LocalStore:
             raise Refusal("TOO_MANY_REQUESTS")
         if self._scopes is not None and write.space not in self._scopes:
             raise Refusal("OUT_OF_SCOPE", f"the space {write.space} is not kept here")
-        waiting = _Waiting(write, asyncio.get_running_loop().create_future(), _size(write))
+        waiting = _Waiting(write, asyncio.get_running_loop().create_future(), write.size_bytes)
         if waiting.size_bytes > MAX_PAYLOAD_BYTES // 2:
             raise Refusal("COMMIT_TOO_LARGE")
         self._queue.append(waiting)
@@ -182,6 +181,8 @@ class LocalStore:
         try:
             taken = await self._files.in_outbox(lambda c: self._take(c, group))
         except ViewUnreadable as unreadable:
+            if await self._files.in_outbox(self._view_is_sound):
+                raise  # then it is the outbox, which cannot be begun anew
             await self._replace_replica(unreadable)
             taken = await self._files.in_outbox(lambda c: self._take(c, group))
         if taken.batches:
@@ -211,6 +212,12 @@ class LocalStore:
         await reconcile.reconcile(self._files)
 
     # -- in the outbox's thread ----------------------------------------------
+
+    def _view_is_sound(self, _: sqlite3.Connection) -> bool:
+        try:
+            return bool(self._files.view().execute("PRAGMA quick_check(1)").fetchone() == ("ok",))
+        except sqlite3.Error:
+            return False
 
     def _take(self, connection: sqlite3.Connection, group: Sequence[_Waiting]) -> _Taken:
         taken = _Taken()
@@ -244,11 +251,11 @@ class LocalStore:
         self, connection: sqlite3.Connection, space: str, writes: Sequence[Write]
     ) -> SpaceView:
         kept = self._policies.get(space)
-        view = judging.load_view(connection, self._files.outbox, space, writes)
+        view = space_view.load_view(connection, self._files.outbox, space, writes)
         standing = view.standing
         key = (self._files.generation, standing.cursor.epoch, standing.policies_revision)
         if kept is None or kept[0] != key:
-            kept = (key, judging.load_policies(connection, space))
+            kept = (key, space_view.load_policies(connection, space))
             self._policies[space] = kept
         view.policies = kept[1]
         return view
@@ -259,7 +266,7 @@ class LocalStore:
     def _taken(self, judge: Judge, write: Write, room: int, taken: _Taken) -> Receipt:
         fingerprint = b""
         if write.commit_id is not None:
-            fingerprint = _fingerprint(write)
+            fingerprint = write.fingerprint()
             repeated = self._repeated(judge, write, fingerprint, taken)
             if repeated is not None:
                 return repeated
@@ -363,34 +370,3 @@ def _unseen(answer: Receipt | Refusal) -> Receipt | Refusal:
     if isinstance(answer, Refusal) or answer.repeated:
         return answer
     return Receipt(answer.op_id, answer.position, answer.context, applied_locally=False)
-
-
-def _content(request: Request) -> tuple[bytes, tuple[str, ...]]:
-    match request:
-        case Put():
-            return request.value, ()
-        case Patch():
-            return request.sets, request.removes
-        case Add():
-            return request.deltas, ()
-        case Delete():
-            return b"", ()
-
-
-def _size(write: Write) -> int:
-    """What a commit may take in the outbox at most, roughly, in bytes."""
-    total = 0
-    for request in write.requests:
-        content, removes = _content(request)
-        total += 2 * ROW_BYTES + len(content) + len(request.key) + sum(map(len, removes))
-    return total
-
-
-def _fingerprint(write: Write) -> bytes:
-    """Tells a retry from another commit with the same id."""
-    asked: list[object] = [extras.encode(Extra(preconditions=write.preconditions))]
-    for request in write.requests:
-        content, removes = _content(request)
-        kind = type(request).__name__
-        asked.append([kind, request.collection, request.key, content.decode(), removes])
-    return hashlib.blake2b(json.dumps(asked).encode(), digest_size=16).digest()

@@ -15,16 +15,15 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import takewhile
 
 from edge_agent import outbox_rows, statements
+from edge_agent.origins import NOTHING, Counter, Origin, Renaming, Stream, write_counter
 from edge_agent.outbox_rows import DamagedRow, Limits
 from holdfast.host.refusal import Refusal
 from holdfast.host.sqlite import transact
 from sync.batch import MAX_COMMITS, MAX_PAYLOAD_BYTES, Batch
-from sync.clock import unix_ms_of
 from sync.commit import Commit
 from sync.messages import VoidRange
 from sync.position import Epoch
@@ -34,43 +33,7 @@ SQL = statements.load("outbox")
 LIMIT_BYTES = 1 << 30
 """The most that an outbox takes: days of telemetry, and still little of a small disk."""
 
-WINDOW_BYTES = 256 << 20
-"""Decided rows are kept to be offered again after a restore of the hub, as long as the outbox is no
-larger than this."""
-
-WINDOW_MS = 7 * 24 * 3_600_000
-"""And no longer than this: a hub is restored within a week or it is not this hub any more."""
-
-TRIM_COMMITS = 1_000
-"""Rows let go in one transaction: some milliseconds, which a commit may have to wait for."""
-
 READ = Limits(commits=MAX_COMMITS, payload_bytes=MAX_PAYLOAD_BYTES)
-
-Stream = tuple[str, int]
-"""A space and the ordinal of an origin in it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """One incarnation of this database."""
-
-    ordinal: int
-    id: bytes
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Counter:
-    """Where one origin stands in one space."""
-
-    last_seq: int = 0
-    last_id: bytes = b""
-    last_stamp: int = 0
-    trimmed_seq: int = 0
-    size_bytes: int = 0
-
-
-NOTHING = Counter()
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,18 +53,6 @@ class ChosenId:
     commit_id: bytes
     seq: int
     fingerprint: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Renaming:
-    """Commits that were given a new origin."""
-
-    space: str
-    old_ordinal: int
-    old_first_seq: int
-    count: int
-    new_ordinal: int
-    new_first_seq: int
 
 
 @dataclass(slots=True)
@@ -387,65 +338,18 @@ class Outbox:
         transact(connection, work)
         self.reload(connection)
 
-    # -- letting go ----------------------------------------------------------
-
-    def trim(
-        self, connection: sqlite3.Connection, decided: Mapping[Stream, int], now_ms: int
-    ) -> int:
-        """Lets go of commits at or below these seqs that have left the offer-back window, at most
-        TRIM_COMMITS per stream. Returns how many.
-
-        `decided` is what a replica that survives loss of power contains the decisions of. Not
-        synced itself: rows that come back are trimmed again.
-        """
-        connection.execute("PRAGMA synchronous = NORMAL")
-        try:
-            return sum(
-                self._trim_stream(
-                    connection, stream, min(seq, self.counter(*stream).last_seq), now_ms
-                )
-                for stream, seq in decided.items()
-            )
-        finally:
-            connection.execute("PRAGMA synchronous = FULL")
-
-    def _trim_stream(
-        self, connection: sqlite3.Connection, stream: Stream, decided_seq: int, now_ms: int
-    ) -> int:
-        counter = self.counter(*stream)
-        candidates = connection.execute(
-            SQL["trim_candidates"], (*stream, counter.trimmed_seq, decided_seq, TRIM_COMMITS)
-        ).fetchall()
-        crowded = self.size_bytes > WINDOW_BYTES
-        oldest_ms = now_ms - WINDOW_MS
-        old = takewhile(lambda row: crowded or unix_ms_of(row[1]) < oldest_ms, candidates)
-        gone = [seq for seq, _ in old]
-        if not gone:
-            return 0
-        until = gone[-1]
-
-        def work(c: sqlite3.Connection) -> Counter:
-            content, rows = c.execute(SQL["trim_size"], (*stream, until)).fetchone()
-            c.execute(SQL["trim_ids"], (*stream, until))
-            c.execute(SQL["trim_rows"], (*stream, until))
-            left = counter.size_bytes - content - rows * outbox_rows.ROW_BYTES
-            after = replace(counter, trimmed_seq=until, size_bytes=max(0, left))
-            write_counter(c, stream, after)
-            return after
-
-        self.counters[stream] = transact(connection, work)
-        return len(gone)
+    def agrees(
+        self, connection: sqlite3.Connection, stream: Stream, seq: int, commit_id: bytes
+    ) -> bool:
+        """Whether a commit decided under this name is, as far as can be told, the one here."""
+        space, ordinal = stream
+        if seq > self.counter(*stream).last_seq:
+            return False
+        ours = self.ids_at(connection, space, self.id_of(ordinal), [seq]).get(seq, b"")
+        unknown = not ours or not any(commit_id) or self.void_at(space, ordinal, seq) is not None
+        return unknown or ours == commit_id
 
 
 def _begin(connection: sqlite3.Connection, edge: str, origin: bytes) -> None:
     connection.execute(SQL["begin_identity"], (edge,))
     connection.execute(SQL["begin_origin"], (1, origin, ""))
-
-
-def write_counter(connection: sqlite3.Connection, stream: Stream, counter: Counter) -> None:
-    """Writes one counter as it is to be."""
-    connection.execute(
-        SQL["set_counter"],
-        (*stream, counter.last_seq, counter.last_id, counter.last_stamp, counter.trimmed_seq,
-         counter.size_bytes),
-    )  # fmt: skip

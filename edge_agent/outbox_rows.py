@@ -29,6 +29,10 @@ ROW_BYTES = 128
 """What a row takes beside its key and payload, roughly: for the caps, which are about disks."""
 
 
+_NO_HEAD: Row = (None,) * 9
+"""What rows after the first of a commit have in the columns that belong to the commit."""
+
+
 class DamagedRow(Exception):
     """A commit of the outbox is not as it was written, or is gone. It is never skipped in silence:
     whoever meets it declares the seq void, by name, and raises an alarm."""
@@ -54,10 +58,13 @@ def checksum(row: Sequence[Any]) -> int:
         space, ordinal, seq, idx, commit_id, base_epoch, base, seen, claimed, actor_id, actor_kind,
         extra, ops, collection, key, kind, payload,
     ) = row[:CHECKSUM]  # fmt: skip
-    text = (
-        f"{space}\n{ordinal}\n{seq}\n{idx}\n{base_epoch}\n{base}\n{seen}\n{claimed}\n{actor_id}\n"
-        f"{actor_kind}\n{extra}\n{ops}\n{collection}\n{key}\n{kind}\n{payload is None}"
-    )
+    text = f"{space}\n{ordinal}\n{seq}\n{idx}\n{collection}\n{key}\n{kind}\n{payload is None}"
+    if commit_id is not None:
+        text += (
+            f"\n{base_epoch}\n{base}\n{seen}\n{claimed}\n{actor_id}\n{actor_kind}\n{extra}\n{ops}"
+        )
+    elif row[COMMIT_ID:COLLECTION] != _NO_HEAD:
+        return -1  # only the first row of a commit has anything there: this one is damaged
     return crc32(payload or b"", crc32(commit_id or b"", crc32(text.encode())))
 
 
@@ -83,9 +90,6 @@ def rows_of(batch: Batch, ordinal: int) -> list[Row]:
             )  # fmt: skip
             op += 1
     return rows
-
-
-_NO_HEAD: Row = (None,) * 9
 
 
 def sealed(row: Row) -> Row:

@@ -28,7 +28,7 @@ from sync.messages import VoidRange
 async def reconcile(files: EdgeFiles) -> None:
     """Makes the files agree. The caller holds `files.writing`, or nothing else runs yet."""
     found = await files.replica.snapshot(_standings)
-    if _behind(files, found):
+    if await files.in_outbox(lambda c: _behind(c, files.outbox, found)):
         await _take_new_origin(files, "OUTBOX_RESTORED", {})
     for standing in found:
         strangers = _strangers(files, standing)
@@ -83,14 +83,16 @@ def _shared(connection: sqlite3.Connection, outbox: Outbox, decided: Decided, la
     """The last seq, of a batch's and at most `last_seq`, by which both mean the same commit."""
     batch = decided.batch
     newest = min(batch.last_seq, last_seq)
+    differing: list[int] = []
     for first in (newest, batch.first_seq):  # as a rule a look at the newest is enough
+        if first < batch.first_seq:
+            return newest
         seqs = range(first, newest + 1)
         ours = outbox.ids_at(connection, batch.space, batch.origin, seqs)
         differing = [
             seq
             for seq in seqs
-            if ours.get(seq, batch.commit_ids[seq - batch.first_seq])
-            != batch.commit_ids[seq - batch.first_seq]
+            if ours.get(seq, b"") not in (b"", batch.commit_ids[seq - batch.first_seq])
             and decided.outcome(seq - batch.first_seq).kind is not OutcomeKind.LOST
         ]
         if not differing:
@@ -166,18 +168,22 @@ def _view_seq(connection: sqlite3.Connection, space: str, ordinal: int) -> int:
     return 0 if own is None else max(own.decided_seq, own.overlay_seq)
 
 
-def _behind(files: EdgeFiles, found: list[Standing]) -> bool:
-    """Whether the replica knows of commits that the outbox does not: seqs that were used must not
-    be used again for others."""
-    present = files.outbox.origin
+def _behind(connection: sqlite3.Connection, outbox: Outbox, found: Sequence[Standing]) -> bool:
+    """Whether the replica knows of commits that the outbox does not, or has by another id: seqs
+    that were used must not be used again for others."""
+    present = outbox.origin
     for standing in found:
         if max(standing.own, default=0) > present.ordinal:
             return True
         own = standing.own.get(present.ordinal)
-        if own is not None and own.origin != present.id:
+        if own is None or own.origin != present.id:
             continue
-        last = files.outbox.counter(standing.space, present.ordinal).last_seq
-        if own is not None and max(own.decided_seq, own.overlay_seq) > last:
+        stream = (standing.space, present.ordinal)
+        if own.overlay_seq > outbox.counter(*stream).last_seq:
+            return True
+        if own.decided_seq and not outbox.agrees(
+            connection, stream, own.decided_seq, own.decided_id
+        ):
             return True
     return False
 

@@ -15,7 +15,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from edge_agent import extras, outbox_rows, statements
-from edge_agent.outbox import SQL, Counter, Outbox, Stream, write_counter
+from edge_agent.origins import SQL, Counter, Stream, write_counter
+from edge_agent.outbox import Outbox
 from edge_agent.outbox_rows import DamagedRow, Row
 from holdfast.host.sqlite import transact
 from sync.commit import Extra, Precondition

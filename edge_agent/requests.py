@@ -5,11 +5,15 @@ The door makes them from messages: names are names, values canonical, sizes with
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import dataclass, field
 
-from sync.commit import Actor, OpId, Precondition, Version
+from edge_agent import extras
+from edge_agent.outbox_rows import ROW_BYTES
+from sync.commit import Actor, Extra, OpId, Precondition, Version
 from sync.position import Position
-from sync.reduce import Request
+from sync.reduce import Add, Delete, Patch, Put, Request
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +39,36 @@ class Write:
     context: Context | None = None
     correlation_id: str = ""
     causation_id: bytes = b""
+
+    @property
+    def size_bytes(self) -> int:
+        """What it may take in the outbox at most, roughly."""
+        total = 0
+        for request in self.requests:
+            content, removes = _content(request)
+            total += 2 * ROW_BYTES + len(content) + len(request.key) + sum(map(len, removes))
+        return total
+
+    def fingerprint(self) -> bytes:
+        """Tells a retry from another commit with the same id."""
+        asked: list[object] = [extras.encode(Extra(preconditions=self.preconditions))]
+        for request in self.requests:
+            content, removes = _content(request)
+            kind = type(request).__name__
+            asked.append([kind, request.collection, request.key, content.decode(), removes])
+        return hashlib.blake2b(json.dumps(asked).encode(), digest_size=16).digest()
+
+
+def _content(request: Request) -> tuple[bytes, tuple[str, ...]]:
+    match request:
+        case Put():
+            return request.value, ()
+        case Patch():
+            return request.sets, request.removes
+        case Add():
+            return request.deltas, ()
+        case Delete():
+            return b"", ()
 
 
 @dataclass(frozen=True, slots=True)

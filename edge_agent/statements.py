@@ -14,6 +14,7 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import resources
+from itertools import chain
 from typing import Any
 
 _NAME = re.compile(r"^-- name: (\w+)\n", re.MULTILINE)
@@ -49,7 +50,7 @@ def insert(connection: sqlite3.Connection, statement: str, rows: Sequence[Sequen
     for size in CHUNKS:
         while len(rows) - start >= size:
             chunk = rows[start : start + size]
-            connection.execute(_widened(statement, size), [value for row in chunk for value in row])
+            connection.execute(_widened(statement, size), list(chain.from_iterable(chunk)))
             start += size
     for row in rows[start:]:
         connection.execute(statement, row)

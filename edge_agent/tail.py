@@ -24,7 +24,7 @@ SQL = statements.load("replica")
 LOOK = statements.load("reads")
 
 LIMIT_BYTES = 64 << 20
-"""Of all spaces: minutes to hours of a busy site, on a device's disk."""
+"""Of each space: minutes to hours of a busy site, on a device's disk."""
 
 TRIM_BATCHES = 256
 """Let go of at once: some milliseconds inside the transaction that exceeded the limit."""

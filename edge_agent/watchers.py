@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from dataclasses import dataclass, field
 
 from edge_agent import overlay, states, tail
@@ -158,7 +158,7 @@ class Watchers:
 
     async def watch(
         self, interest: Interest, resume: Resume | None = None
-    ) -> AsyncIterator[Event | Progress]:
+    ) -> AsyncGenerator[Event | Progress, None]:
         """The wanted commits after `resume`, or after now.
 
         Raises Refusal: TOO_MANY_WATCHES, EPOCH_CHANGED, COMPACTED.

@@ -19,6 +19,13 @@ MAX_NUMBER = (1 << 63) - 1
 """Greatest seq, revision, epoch and stamp: what a signed column of a database holds."""
 
 
+def parse_number(text: str) -> int:
+    """A number as tokens carry it: 0 to MAX_NUMBER, in plain digits. Raises ValueError."""
+    if not (text.isascii() and text.isdigit() and len(text) < 20 and int(text) <= MAX_NUMBER):
+        raise ValueError(f"not a number of a token: {text[:40]!r}")
+    return int(text)
+
+
 class UnknownEpoch(Exception):
     """A position names an epoch that is not in the table of histories."""
 

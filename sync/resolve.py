@@ -51,9 +51,10 @@ class Resolver:
 
     def decide(
         self, batch: Batch, origin: int, first_revision: int, stamps: tuple[int, ...],
-        bases: tuple[int, ...],
+        bases: tuple[int, ...], refused: Mapping[int, str] | None = None,
     ) -> Resolution:  # fmt: skip
-        """Decides every commit in order. `bases` are the batch's, in the present epoch."""
+        """Decides every commit in order. `bases` are the batch's, in the present epoch;
+        `refused` has reasons for commits that are rejected whatever the rules say."""
         result = Resolution(bytearray(batch.kinds), list(batch.payloads), [0] * len(batch.keys))
         start = 0
         for index, count in enumerate(batch.op_counts):
@@ -72,7 +73,8 @@ class Resolver:
                 for op in ops:
                     result.kinds[op], result.payloads[op] = Kind.NONE, b""
             else:
-                _Commit(self, batch, author, index, ops, result).decide(extra)
+                reason = refused.get(index, "") if refused else ""
+                _Commit(self, batch, author, index, ops, result).decide(extra, reason)
         return result
 
     def _others(self, extra: Extra | None) -> dict[int, int] | None:
@@ -128,10 +130,12 @@ class _Commit:
     kind: OutcomeKind = OutcomeKind.APPLIED
     by: Part | None = None
 
-    def decide(self, extra: Extra | None) -> None:
+    def decide(self, extra: Extra | None, refused: str) -> None:
         undo = self._undo_copy() if len(self.ops) > 1 else {}
         conflicts = len(self.result.conflicts)
         try:
+            if refused:
+                raise Rejected(refused, "rejected")
             if extra is not None and extra.preconditions:
                 self._check(extra.preconditions)
             for op in self.ops:
@@ -176,7 +180,7 @@ class _Commit:
     def _check(self, preconditions: tuple[Precondition, ...]) -> None:
         for wanted in preconditions:
             if not self.resolver.holds(wanted):
-                raise Rejected("PRECONDITION_FAILED", "precondition", wanted.collection, wanted.key)
+                raise Rejected("PRECONDITION_FAILED", "precondition")
 
     # -- single operations ---------------------------------------------------
 
@@ -194,7 +198,7 @@ class _Commit:
             else:
                 self._merge(op, record, self.resolver.policies.of(collection))
         except InvalidValue as error:
-            raise Rejected(error.reason, "rejected", collection, key) from error
+            raise Rejected(error.reason, "rejected") from error
 
     def _plain(self, op: int, collection: str, key: str, record: Working | None) -> None:
         """Nothing of the record is concurrent."""

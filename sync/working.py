@@ -146,9 +146,9 @@ OPEN_KINDS = frozenset({"rejected", "precondition"})
 class Rejected(Exception):
     """A commit that cannot take effect; `reason` is of the table of reasons."""
 
-    def __init__(self, reason: str, kind: str, collection: str, key: str) -> None:
+    def __init__(self, reason: str, kind: str) -> None:
         super().__init__(reason)
-        self.reason, self.kind, self.collection, self.key = reason, kind, collection, key
+        self.reason, self.kind = reason, kind
 
 
 @dataclass(slots=True)

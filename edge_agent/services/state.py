@@ -41,7 +41,7 @@ _RESUME = b"e1:"
 
 
 class StateService:
-    """Serves holdfast.v1.StateService at one socket. With an `actor`, only that one writes there."""
+    """Serves holdfast.v1.StateService at one socket; with an `actor`, only that one writes."""
 
     def __init__(
         self, files: EdgeFiles, store: LocalStore, reads: Reads, watchers: Watchers,

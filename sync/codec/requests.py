@@ -60,10 +60,13 @@ class CommitRequest:
 def commit_from(message: state_service_pb2.CommitRequest) -> CommitRequest:
     """A checked commit. Raises BadRequest, InvalidName, InvalidValue, MalformedBatch."""
     check_level(message.level)
-    if not 1 <= len(message.ops) <= MAX_OPS:
-        raise BadRequest("TOO_MANY_OPS", f"a commit has 1 to {MAX_OPS} operations")
+    if not message.ops:
+        raise BadRequest("NO_OPS", "a commit has at least one operation")
+    if len(message.ops) > MAX_OPS:
+        raise BadRequest("TOO_MANY_OPS", f"a commit has at most {MAX_OPS} operations")
     if len(message.preconditions) > MAX_PRECONDITIONS:
-        raise BadRequest("TOO_MANY_OPS", f"a commit has at most {MAX_PRECONDITIONS} preconditions")
+        text = f"a commit has at most {MAX_PRECONDITIONS} preconditions"
+        raise BadRequest("TOO_MANY_PRECONDITIONS", text)
     if len(message.correlation_id) > names.MAX_CORRELATION_CHARS:
         raise BadRequest("INVALID_NAME", "a correlation id has at most 128 characters")
     space = names.check_space(message.space)
@@ -88,7 +91,7 @@ def check_level(level: int) -> None:
     try:
         name = record_pb2.Level.Name(level)  # type: ignore[arg-type]
     except ValueError:
-        raise BadRequest("MALFORMED_REQUEST", f"level {level} is not known") from None
+        raise BadRequest("UNKNOWN_ENUM_VALUE", f"level {level} is not known") from None
     raise BadRequest("LEVEL_NOT_IMPLEMENTED", f"{name} is not implemented in this version")
 
 
@@ -98,7 +101,8 @@ def actor_from(message: record_pb2.Actor) -> Actor:
     try:
         return Actor(name, ActorKind(message.kind))
     except ValueError:
-        raise BadRequest("INVALID_NAME", "actor.kind: one of ROBOT, HUMAN, AI, SYSTEM") from None
+        text = "actor.kind: one of ROBOT, HUMAN, AI, SYSTEM"
+        raise BadRequest("UNKNOWN_ENUM_VALUE", text) from None
 
 
 def context_from(space: str, message: record_pb2.Context) -> Context:

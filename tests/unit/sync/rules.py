@@ -132,4 +132,3 @@ def decision(made: Resolution) -> Decision:
         tuple(made.previous),
         tuple(made.conflicts),
     )
-

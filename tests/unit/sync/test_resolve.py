@@ -586,5 +586,7 @@ def test_a_version_of_a_lost_history_is_not_mistaken_for_one_of_this() -> None:
 def test_a_precondition_sees_what_the_same_commits_elders_did() -> None:
     table = Table()
     table.decide("B", create('{"x":1}'))
-    made = table.decide("B", patch('{"x":2}'), base=0, seen=1, extra=Extra(preconditions=(pending(0, 1),)))
+    made = table.decide(
+        "B", patch('{"x":2}'), base=0, seen=1, extra=Extra(preconditions=(pending(0, 1),))
+    )
     assert made.kind == "applied"

@@ -1,0 +1,149 @@
+"""How an edge agent is set up: from a TOML file, the environment (EDGE_AGENT__SECTION__KEY) and
+flags.
+
+    data = "/var/lib/edge-agent"
+    sockets = ["/run/edge-agent/agent.sock"]
+    scopes = ["default", "plant-7/orders"]
+
+    [hub]
+    address = "127.0.0.1:7443"
+
+Invariant: what is read here can be run: addresses are on this machine, scopes are whole or of
+collections.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from holdfast.host.config import ConfigError, load, setting
+from holdfast.host.loopback import Endpoint, require
+from sync import names
+from sync.messages import Scope
+
+PREFIX = "EDGE_AGENT"
+DEFAULT_SOCKET = "agent.sock"
+"""In the data directory, if no other is named."""
+
+MAX_SOCKET_PATH_BYTES = 107
+"""What the kernel's address of a Unix socket holds."""
+
+MIN_OUTBOX_BYTES = 1024 * 1024
+"""One commit may have half a megabyte: with less, an edge would refuse what it just took."""
+
+Level = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
+
+
+@dataclass(frozen=True, slots=True)
+class HubSection:
+    """The table [hub]."""
+
+    address: str = setting(allowed="HOST:PORT of the hub, such as 127.0.0.1:7443")
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxSection:
+    """The table [outbox]."""
+
+    limit_bytes: int = setting(
+        0,
+        check=lambda n: n == 0 or n >= MIN_OUTBOX_BYTES,
+        allowed=f"0 for the default, or at least {MIN_OUTBOX_BYTES} bytes",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class LogSection:
+    """The table [log]."""
+
+    level: Level = setting("INFO")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All of it. Without `scopes` an edge replicates `default`; without `sockets` it listens on
+    agent.sock in its data directory."""
+
+    hub: HubSection
+    outbox: OutboxSection
+    log: LogSection
+    data: Path = setting(allowed="the directory of this edge's files")
+    sockets: tuple[Path, ...] = setting(())
+    scopes: tuple[str, ...] = setting(("default",))
+    name: str = setting(
+        "", check=lambda text: len(text) <= names.MAX_ACTOR_CHARS, allowed="a name for people"
+    )
+
+    @property
+    def hub_endpoint(self) -> Endpoint:
+        """Raises AddressRefused."""
+        return require(
+            self.hub.address,
+            "run the hub on this machine, at 127.0.0.1; encryption, and hubs elsewhere, are not"
+            " built yet",
+        )
+
+    @property
+    def socket_paths(self) -> tuple[Path, ...]:
+        """Raises ConfigError for one that the kernel cannot take."""
+        paths = self.sockets or (self.data / DEFAULT_SOCKET,)
+        for path in paths:
+            if len(str(path).encode()) > MAX_SOCKET_PATH_BYTES:
+                raise ConfigError(
+                    f"socket {path}: its path has more than {MAX_SOCKET_PATH_BYTES} bytes",
+                    "name a shorter one: --socket PATH (a path relative to the working directory"
+                    " counts as it is written)",
+                )
+        return paths
+
+    @property
+    def edge_name(self) -> str:
+        """The name, or that of the machine."""
+        return self.name or socket.gethostname()
+
+
+def read(files: Iterable[Path], env: Mapping[str, str], flags: Mapping[str, object]) -> Settings:
+    """Raises ConfigError, AddressRefused."""
+    found = load(Settings, prefix=PREFIX, files=tuple(files), env=env, flags=flags).value
+    assert found.hub_endpoint
+    assert found.socket_paths
+    scopes(found.scopes)
+    return found
+
+
+def scopes(texts: Iterable[str]) -> dict[str, Scope]:
+    """What is replicated of each space, from SPACE and SPACE/COLLECTION. Raises ConfigError."""
+    whole: set[str] = set()
+    parts: dict[str, set[str]] = {}
+    for text in texts:
+        space, collection = _scope(text)
+        if collection:
+            parts.setdefault(space, set()).add(collection)
+        else:
+            whole.add(space)
+    found = {space: Scope(False, frozenset(named)) for space, named in parts.items()}
+    return found | {space: Scope() for space in whole}
+
+
+def _scope(text: str) -> tuple[str, str]:
+    space, _, rest = text.partition("/")
+    collection, slash, prefix = rest.partition("/")
+    if slash and prefix:
+        raise ConfigError(
+            f"scope {text[:120]}: scopes with a prefix (SPACE/COLLECTION/PREFIX) are not"
+            " implemented",
+            f"take the whole collection: --scope {space}/{collection}",
+        )
+    try:
+        names.check_space(space)
+        if collection:
+            names.check_collection(collection)
+    except names.InvalidName as error:
+        raise ConfigError(
+            f"scope {text[:120]!r}: {error}", "write SPACE or SPACE/COLLECTION"
+        ) from None
+    return space, collection

@@ -1,0 +1,278 @@
+"""get, put, patch, delete, add, list, watch, history: the same at an edge and at a hub."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from holdfast.host.commands import ExitCode, epilog, output_option
+from holdfast.host.output import Output, Verbatim
+from holdfast.shell import printing
+from holdfast.shell.arguments import (
+    ACTOR,
+    ACTOR_VARIABLE,
+    DURATION,
+    additions,
+    default_actor,
+    json_object,
+)
+from holdfast.shell.doors import HUB, Door
+
+if TYPE_CHECKING:
+    from holdfast.client import Client
+    from holdfast.client.blocking_client import BlockingReceipt
+
+Function = Callable[..., Any]
+
+NO_EFFECT = ("rejected", "lost", "unknown")
+RECORD_COLUMNS = ("path", "revision", "by", "written_at", "value")
+
+FILTER = "A CEL expression over `value` and `key`, such as \"value.state == 'idle'\"."
+
+
+def commands(door: Door) -> list[click.Command]:
+    """All of them, for one kind of daemon."""
+    makers = (_get, _put, _patch, _delete, _add, _list, _watch, _history)
+    return [make(door) for make in makers]
+
+
+# -- reading -----------------------------------------------------------------------------------
+
+
+def _get(door: Door) -> click.Command:
+    @click.command("get", epilog=epilog(f"{door.program} get default/robots/r1"))
+    @click.argument("path", metavar="SPACE/COLLECTION/KEY")
+    @_as_of(door)
+    @door.takes_client
+    @output_option
+    def get(path: str, as_of: int, client: Client, output: Output) -> None:
+        """Print a record: its value, and on a terminal who wrote it."""
+        from holdfast.errors import NotFound
+
+        record = client.get(path, as_of=as_of)
+        if record is None:
+            raise NotFound("RECORD_NOT_FOUND", f"there is no {path} here")
+        if output.as_json:
+            output.facts(printing.record_document(record))
+        elif output.is_terminal:
+            by = printing.actor_words(record.actor)
+            facts = {"value": Verbatim(record.json), "revision": printing.version_words(record)}
+            output.facts(facts | {"by": by, "written_at": printing.moment(record.stamp)})
+        else:
+            output.say(record.json)
+
+    return get
+
+
+def _as_of(door: Door) -> Callable[[Function], Function]:
+    """`--as-of` where it can be answered; elsewhere zero."""
+    if door is HUB:
+        text = "The record as it was at this revision of its space."
+        return click.option("--as-of", type=click.IntRange(min=0), default=0, help=text)
+    return lambda function: functools.wraps(function)(functools.partial(function, as_of=0))
+
+
+def _list(door: Door) -> click.Command:
+    example = f'{door.program} list default/robots --filter "value.battery < 20"'
+
+    @click.command("list", epilog=epilog(example))
+    @click.argument("path", metavar="SPACE/COLLECTION[/PREFIX]")
+    @click.option("--filter", "filter_", default="", help=FILTER)
+    @click.option("--limit", type=click.IntRange(min=1), help="At most so many. Default: all.")
+    @door.takes_client
+    @output_option
+    def list_(path: str, filter_: str, limit: int | None, client: Client, output: Output) -> None:
+        """List records in the order of their keys. JSON: one object a line."""
+        from itertools import islice
+
+        found = islice(client.list(path, filter=filter_), limit)
+        rows = (
+            (
+                printing.record_document(record),
+                (
+                    *(record.path, printing.version_words(record)),
+                    *(printing.actor_words(record.actor), printing.moment(record.stamp)),
+                    Verbatim(record.json),
+                ),
+            )
+            for record in found
+        )
+        printing.show(output, RECORD_COLUMNS, rows)
+
+    return list_
+
+
+def _history(door: Door) -> click.Command:
+    @click.command("history", epilog=epilog(f"{door.program} history default/robots/r1"))
+    @click.argument("path", metavar="SPACE/COLLECTION/KEY")
+    @click.option("--limit", type=click.IntRange(1, 100_000), default=100, show_default=True)
+    @door.takes_client
+    @output_option
+    def history(path: str, limit: int, client: Client, output: Output) -> None:
+        """List the commits that made a record what it is, newest first. JSON: one object a line."""
+        found = client.history(path, limit=limit)
+        rows = printing.history_rows(found.entries)
+        shown = printing.show(output, printing.HISTORY_COLUMNS, rows)
+        if not found.complete:
+            more = "--limit" if shown == limit else "the hub"
+            click.echo(f"there are older commits: ask {more}", err=True)
+
+    return history
+
+
+def _watch(door: Door) -> click.Command:
+    @click.command("watch", epilog=epilog(f"{door.program} watch default/robots"))
+    @click.argument("path", metavar="SPACE[/COLLECTION[/PREFIX]]")
+    @click.option("--filter", "filter_", default="", help=FILTER)
+    @click.option("--pending", is_flag=True, help="Also this edge's writes not decided yet.")
+    @click.option("--bookmarks", is_flag=True, help="Also tell of progress when nothing happens.")
+    @click.option("--resume", default="", help="Go on after the event with this `resume` token.")
+    @click.option("--limit", type=click.IntRange(min=1), help="End after so many commits.")
+    @door.takes_client
+    @output_option
+    def watch(path: str, limit: int | None, client: Client, output: Output, **options: Any) -> None:
+        """Print commits as they happen, each whole, until Ctrl-C. JSON: one object a line."""
+        wanted = {
+            "filter": options["filter_"],
+            "include_pending": options["pending"],
+            "bookmarks": options["bookmarks"],
+            "resume": _token(options["resume"]),
+        }
+        with client.watch(path, **wanted) as events:
+            for number, event in enumerate(events, start=1):
+                output.event(printing.event_document(event), printing.event_words(event))
+                if number == limit:
+                    return
+
+    return watch
+
+
+def _token(text: str) -> bytes:
+    try:
+        return bytes.fromhex(text)
+    except ValueError:
+        raise click.UsageError(
+            f"--resume: {text[:40]!r} is not a token of `watch --json`"
+        ) from None
+
+
+# -- writing -----------------------------------------------------------------------------------
+
+
+def _writes(door: Door) -> Callable[[Function], click.Command | Function]:
+    """What every write takes: who writes, on which condition, and whether to wait."""
+    options = (
+        click.option(
+            "--actor", type=ACTOR, envvar=ACTOR_VARIABLE, default=default_actor,
+            metavar="ID[:KIND]", show_default="HOLDFAST_ACTOR, or the user's name",
+            help="Who writes; the kind is human, robot, ai or system.",
+        ),
+        click.option("--if-absent", is_flag=True, help="Only if the record does not exist."),
+        click.option("--if-exists", is_flag=True, help="Only if the record exists."),
+        click.option("--correlation", default="", metavar="ID", help="Ties commits together."),
+        click.option("--wait", is_flag=True, help="Wait until the hub has decided."),
+        click.option(
+            "--timeout", type=DURATION, default="30s", show_default=True,
+            help="How long to wait at most.",
+        ),
+        door.takes_client,
+        output_option,
+    )  # fmt: skip
+
+    def decorate(function: Function) -> Function:
+        return functools.reduce(lambda inner, option: option(inner), reversed(options), function)
+
+    return decorate
+
+
+def _conditions(options: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "actor": options["actor"],
+        "if_absent": options["if_absent"],
+        "if_exists": options["if_exists"],
+        "correlation_id": options["correlation"],
+    }
+
+
+def _finish(receipt: BlockingReceipt, output: Output, options: dict[str, Any]) -> int:
+    """Prints what became of a write; REFUSED if it had no effect."""
+    outcome = receipt.outcome(options["timeout"]) if options["wait"] else receipt.known
+    if output.as_json:
+        output.facts(printing.outcome_document(outcome))
+    else:
+        output.say(f"{printing.outcome_words(outcome)}, commit {outcome.op_id.commit_id.hex()}")
+    return ExitCode.REFUSED if outcome.kind in NO_EFFECT else ExitCode.OK
+
+
+def _put(door: Door) -> click.Command:
+    examples = (
+        f'{door.program} put default/robots/r1 \'{{"x": 1, "name": "anna"}}\'',
+        f"{door.program} put default/robots/r1 x=1 name=anna --actor planner:ai",
+    )
+
+    @click.command("put", epilog=epilog(*examples))
+    @click.argument("path", metavar="SPACE/COLLECTION/KEY")
+    @click.argument("value", nargs=-1, required=True)
+    @_writes(door)
+    def put(
+        path: str, value: tuple[str, ...], client: Client, output: Output, **options: Any
+    ) -> int:
+        """Write a whole record. VALUE is a JSON object, "-" for one on standard input, or
+        NAME=VALUE pairs, where a value that is not JSON is a text."""
+        return _finish(
+            client.put(path, json_object(value), **_conditions(options)), output, options
+        )
+
+    return put
+
+
+def _patch(door: Door) -> click.Command:
+    examples = (
+        f"{door.program} patch default/robots/r1 x=1 'name=\"a\"'",
+        f"{door.program} patch default/robots/r1 --remove name",
+    )
+
+    @click.command("patch", epilog=epilog(*examples))
+    @click.argument("path", metavar="SPACE/COLLECTION/KEY")
+    @click.argument("value", nargs=-1)
+    @click.option("--remove", multiple=True, metavar="FIELD", help="Remove a field; repeatable.")
+    @_writes(door)
+    def patch(
+        path: str, value: tuple[str, ...], remove: tuple[str, ...], client: Client, output: Output,
+        **options: Any,
+    ) -> int:  # fmt: skip
+        """Write some fields of a record and leave the others. VALUE as for put."""
+        if not value and not remove:
+            raise click.UsageError("name something to set (NAME=VALUE) or to --remove")
+        receipt = client.patch(path, json_object(value), remove, **_conditions(options))
+        return _finish(receipt, output, options)
+
+    return patch
+
+
+def _delete(door: Door) -> click.Command:
+    @click.command("delete", epilog=epilog(f"{door.program} delete default/robots/r1"))
+    @click.argument("path", metavar="SPACE/COLLECTION/KEY")
+    @_writes(door)
+    def delete(path: str, client: Client, output: Output, **options: Any) -> int:
+        """Delete a record; its history keeps the last value."""
+        return _finish(client.delete(path, **_conditions(options)), output, options)
+
+    return delete
+
+
+def _add(door: Door) -> click.Command:
+    @click.command("add", epilog=epilog(f"{door.program} add default/tasks/7 attempts=1"))
+    @click.argument("path", metavar="SPACE/COLLECTION/KEY")
+    @click.argument("deltas", nargs=-1, required=True, metavar="FIELD=INTEGER...")
+    @_writes(door)
+    def add(
+        path: str, deltas: tuple[str, ...], client: Client, output: Output, **options: Any
+    ) -> int:
+        """Add to counters: fields that the policy of the collection declares as such."""
+        return _finish(client.add(path, additions(deltas), **_conditions(options)), output, options)
+
+    return add

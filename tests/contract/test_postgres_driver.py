@@ -1,0 +1,167 @@
+"""What only PostgreSQL's driver has: servers that are not safe, and lost, frozen or busy ones."""
+
+from __future__ import annotations
+
+import asyncio
+
+import asyncpg
+import pytest
+
+from cloud_hub import epochs, heads, origins
+from cloud_hub.storage import postgres as module
+from cloud_hub.storage.driver import (
+    Retry,
+    StorageFull,
+    StorageUnavailable,
+    Transaction,
+    UnsafeDatabase,
+)
+from cloud_hub.storage.postgres import PostgresDriver, refuse_unsafe
+from tests.contract.conftest import FIRST_EPOCH, NOW_MS, ORIGIN
+
+pytestmark = pytest.mark.needs_postgres
+
+
+@pytest.mark.parametrize(
+    ("answer", "named"),
+    [
+        (("off", "on", "on", "UTF8", False), "fsync"),
+        (("on", "off", "on", "UTF8", False), "synchronous_commit"),
+        (("on", "on", "off", "UTF8", False), "full_page_writes"),
+        (("on", "on", "on", "LATIN1", False), "LATIN1"),
+        (("on", "on", "on", "UTF8", True), "standby"),
+    ],
+)
+def test_what_would_lose_writes_is_refused_by_name(answer: object, named: str) -> None:
+    with pytest.raises(UnsafeDatabase, match=named):
+        refuse_unsafe(answer)
+
+
+async def test_a_database_set_to_lose_commits_is_refused(postgres_dsn: str) -> None:
+    await _ask(postgres_dsn, "ALTER DATABASE {} SET synchronous_commit = off")
+    with pytest.raises(UnsafeDatabase, match="synchronous_commit"):
+        await PostgresDriver.open(postgres_dsn, NOW_MS)
+    driver = await PostgresDriver.open(postgres_dsn, NOW_MS, allow_unsafe=True)
+    await driver.close()
+
+
+async def test_a_server_that_is_not_there(postgres_dsn: str) -> None:
+    with pytest.raises(StorageUnavailable):
+        await PostgresDriver.open(postgres_dsn.replace("host=", "host=/nowhere"), NOW_MS)
+
+
+@pytest.mark.parametrize("cache", [0, 100])
+async def test_with_and_without_prepared_statements(postgres_dsn: str, cache: int) -> None:
+    driver = await PostgresDriver.open(postgres_dsn, NOW_MS, statement_cache_size=cache)
+    await driver.write(lambda tx: epochs.begin(tx, FIRST_EPOCH, NOW_MS))
+    for _ in range(3):
+        assert (await driver.write(lambda tx: origins.register(tx, {ORIGIN: ""})))[ORIGIN] == 1
+    await driver.close()
+
+
+async def test_work_is_run_again_and_not_for_ever(
+    postgres_dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "FIRST_WAIT_S", 0)
+    driver = await PostgresDriver.open(postgres_dsn, NOW_MS)
+    await driver.write(lambda tx: epochs.begin(tx, FIRST_EPOCH, NOW_MS))
+    runs = 0
+
+    async def work(tx: Transaction, collisions: int) -> int:
+        nonlocal runs
+        runs += 1
+        head = await heads.lock(tx, f"s{runs}")
+        if runs <= collisions:
+            raise Retry("collided")
+        return head.revision
+
+    assert await driver.write(lambda tx: work(tx, 3)) == 0
+    assert runs == 4
+    found = await driver.read(lambda tx: heads.page(tx, "", 10))
+    assert [head.space for head in found] == ["s4"], "what collided left nothing"
+    runs = 0
+    with pytest.raises(StorageUnavailable, match="collided"):
+        await driver.write(lambda tx: work(tx, 100))
+    assert runs == module.ATTEMPTS
+    await driver.close()
+
+
+async def test_a_lost_connection_is_unavailable_and_the_next_work_has_another(
+    postgres_dsn: str,
+) -> None:
+    driver = await PostgresDriver.open(postgres_dsn, NOW_MS)
+    await driver.write(lambda tx: epochs.begin(tx, FIRST_EPOCH, NOW_MS))
+
+    async def work(tx: Transaction) -> None:
+        await heads.lock(tx, "site")
+        others = "pid <> pg_backend_pid() AND datname = current_database()"
+        await _ask(
+            postgres_dsn, f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others}"
+        )
+        await heads.lock(tx, "site")
+
+    with pytest.raises(StorageUnavailable) as found:
+        await driver.write(work)
+    assert not found.value.outcome_unknown
+    assert await driver.read(lambda tx: heads.read(tx, "site")) is None
+    await driver.close()
+
+
+async def test_a_frozen_writer_loses_its_lock(
+    postgres_dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "IDLE_IN_TRANSACTION_TIMEOUT_MS", 200)
+    driver = await PostgresDriver.open(postgres_dsn, NOW_MS)
+    await driver.write(lambda tx: epochs.begin(tx, FIRST_EPOCH, NOW_MS))
+    locked, leave = asyncio.Event(), asyncio.Event()
+
+    async def freeze(tx: Transaction) -> None:
+        await heads.lock(tx, "site")
+        locked.set()
+        await leave.wait()
+
+    frozen = asyncio.create_task(driver.write(freeze))
+    await locked.wait()
+    assert (await driver.write(lambda tx: heads.lock(tx, "site"))).revision == 0
+    leave.set()
+    with pytest.raises(StorageUnavailable):
+        await frozen
+    await driver.close()
+
+
+async def test_a_cancelled_writer_leaves_nothing_and_its_connection_goes_on(
+    postgres_dsn: str,
+) -> None:
+    driver = await PostgresDriver.open(postgres_dsn, NOW_MS, max_connections=1)
+    await driver.write(lambda tx: epochs.begin(tx, FIRST_EPOCH, NOW_MS))
+    locked = asyncio.Event()
+
+    async def wait(tx: Transaction) -> None:
+        await heads.lock(tx, "site")
+        locked.set()
+        await asyncio.Event().wait()
+
+    waiting = asyncio.create_task(driver.write(wait))
+    await locked.wait()
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert await driver.read(lambda tx: heads.read(tx, "site")) is None
+    await driver.close()
+
+
+def test_errors_by_who_must_act() -> None:
+    assert isinstance(module._of(asyncpg.DiskFullError("no space"), False), StorageFull)
+    assert isinstance(module._of(asyncpg.SerializationError("x"), False), Retry)
+    lost = module._of(asyncpg.ConnectionDoesNotExistError("x"), True)
+    assert isinstance(lost, StorageUnavailable)
+    assert lost.outcome_unknown
+
+
+async def _ask(dsn: str, statement: str) -> None:
+    connection = await asyncpg.connect(dsn)
+    try:
+        name = await connection.fetchval("SELECT quote_ident(current_database())")
+        await connection.execute(statement.replace("{}", name))
+    finally:
+        await connection.close()

@@ -1,0 +1,1 @@
+"""A client in another language, made from the .proto files alone."""

@@ -1,0 +1,1 @@
+"""Databases of an older schema taken forward, and newer ones refused."""

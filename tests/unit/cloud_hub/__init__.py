@@ -1,0 +1,1 @@
+"""Tests of the hub, one module at a time."""
