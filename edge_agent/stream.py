@@ -15,14 +15,16 @@ import asyncio
 import logging
 import sqlite3
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import grpc
 
 from edge_agent import reconcile
 from edge_agent import standing as standings
-from edge_agent.intake import MAX_ARRIVALS, ReplicaReset
+from edge_agent.database import EdgeFiles
+from edge_agent.intake import MAX_ARRIVALS, Intake, ReplicaReset
 from edge_agent.outbox import Outbox
 from edge_agent.outbox_rows import DamagedRow, Limits
 from edge_agent.standing import Standing
@@ -35,9 +37,6 @@ from sync.batch import MAX_PAYLOAD_BYTES, Batch
 from sync.clock import BootInstant
 from sync.edge_session import EdgeSession
 from sync.transitions import ProtocolViolation, State
-
-if TYPE_CHECKING:
-    from edge_agent.uplink import Uplink
 
 TICK_SECONDS = 1.0
 MAX_PUSH_COMMITS = 2_000
@@ -66,14 +65,45 @@ class Ended:
     at_once: bool = False
 
 
+class Link(Protocol):
+    """What a stream asks of the link that runs it, and tells it."""
+
+    files: EdgeFiles
+    intake: Intake
+    priority: Callable[[str], int]
+    push_limit: int
+    """Commits of a push; made smaller by who looks for the one that the hub cannot take."""
+
+    @property
+    def pending_commits(self) -> int:
+        """Commits that the hub has not acknowledged."""
+        ...
+
+    async def learn(self, welcome: m.Welcome) -> None:
+        """The hub has introduced itself."""
+        ...
+
+    def acknowledge(self, result: m.PushResult) -> None:
+        """Commits are durable at the hub."""
+        ...
+
+    def heard(self, heartbeat: m.HubHeartbeat) -> None:
+        """The hub has answered a heartbeat."""
+        ...
+
+    def told(self) -> None:
+        """The hub has said something."""
+        ...
+
+
 _BY_AGREEMENT = frozenset({"STREAM_AGED", "SHUTTING_DOWN", "PAUSED", "ORIGIN_COPIED"})
 
 
 class Stream:
     """Runs one stream to its end."""
 
-    def __init__(self, uplink: Uplink, hello: m.Hello, call: Any) -> None:
-        self._up, self._call = uplink, call
+    def __init__(self, link: Link, hello: m.Hello, call: Any) -> None:
+        self._up, self._call = link, call
         self._session = EdgeSession(hello)
         self._received: asyncio.Queue[m.HubMessage] = asyncio.Queue(RECEIVED_LIMIT)
         self._outgoing: deque[m.EdgeMessage] = deque()
