@@ -17,7 +17,7 @@ import holdfast
 from edge_agent import settings as reading
 from holdfast.host.commands import epilog, output_option
 from holdfast.host.output import Output
-from holdfast.shell import edge, state
+from holdfast.shell import doctor, edge, state
 from holdfast.shell.arguments import SIZE
 from holdfast.shell.doors import EDGE
 
@@ -44,8 +44,9 @@ def cli() -> None:
 @click.option("--hub", metavar="HOST:PORT", help="Address of the hub, on this machine.")
 @click.option("--data", type=click.Path(path_type=Path), help="Directory of this edge's files.")
 @click.option(
-    "--socket", "sockets", multiple=True, type=click.Path(path_type=Path),
-    help="A Unix socket to listen on; repeatable. Default: agent.sock in the directory.",
+    "--socket", "sockets", multiple=True, metavar="PATH[=ID:KIND]",
+    help="A Unix socket to listen on; with an actor, only that one writes there. Repeatable."
+    " Default: agent.sock in the directory.",
 )  # fmt: skip
 @click.option("--scope", "scopes", multiple=True, metavar="SPACE[/COLLECTION]", help=SCOPES)
 @click.option("--name", help="Name of this edge. Default: that of the machine.")
@@ -58,7 +59,7 @@ def cli() -> None:
 )  # fmt: skip
 @output_option
 def run(
-    hub: str | None, data: Path | None, sockets: tuple[Path, ...], scopes: tuple[str, ...],
+    hub: str | None, data: Path | None, sockets: tuple[str, ...], scopes: tuple[str, ...],
     name: str | None, outbox_limit: int | None, log_level: str | None, files: tuple[Path, ...],
     output: Output,
 ) -> None:  # fmt: skip
@@ -86,13 +87,15 @@ def _serve(settings: reading.Settings, output: Output) -> None:
     from holdfast.host.serving import Pulse, serve
 
     logs.configure(settings.log.level)
-    paths = settings.socket_paths
+    doors = settings.doors
+    paths = tuple(doors)
     wanted = EdgeSettings(
         data=settings.data,
         hub=insecure(str(settings.hub_endpoint)),
         sockets=paths,
         name=settings.edge_name,
         scopes=reading.scopes(settings.scopes),
+        actors={path: actor for path, actor in doors.items() if actor is not None},
         outbox_limit_bytes=settings.outbox.limit_bytes,
     )
     answers = f"edge-agent answers at {', '.join(map(str, paths))}"
@@ -110,5 +113,5 @@ async def _probe(agent: EdgeAgent) -> None:
     await agent.files.in_outbox(lambda connection: connection.execute("SELECT 1").fetchone())
 
 
-for command in (*state.commands(EDGE), *edge.commands(EDGE)):
+for command in (*state.commands(EDGE), *edge.commands(EDGE), doctor.command(EDGE)):
     cli.add_command(command)

@@ -2,7 +2,7 @@
 flags.
 
     data = "/var/lib/edge-agent"
-    sockets = ["/run/edge-agent/agent.sock"]
+    sockets = ["/run/edge-agent/agent.sock", "/run/edge-agent/arm.sock=arm-3:robot"]
     scopes = ["default", "plant-7/orders"]
 
     [hub]
@@ -23,6 +23,7 @@ from typing import Literal
 from holdfast.host.config import ConfigError, load, setting
 from holdfast.host.loopback import Endpoint, require
 from sync import names
+from sync.commit import Actor, ActorKind
 from sync.messages import Scope
 
 PREFIX = "EDGE_AGENT"
@@ -34,6 +35,8 @@ MAX_SOCKET_PATH_BYTES = 107
 
 MIN_OUTBOX_BYTES = 1024 * 1024
 """One commit may have half a megabyte: with less, an edge would refuse what it just took."""
+
+_KINDS = {kind.name.lower(): kind for kind in ActorKind}
 
 Level = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
 
@@ -72,7 +75,7 @@ class Settings:
     outbox: OutboxSection
     log: LogSection
     data: Path = setting(allowed="the directory of this edge's files")
-    sockets: tuple[Path, ...] = setting(())
+    sockets: tuple[str, ...] = setting(())
     scopes: tuple[str, ...] = setting(("default",))
     name: str = setting(
         "", check=lambda text: len(text) <= names.MAX_ACTOR_CHARS, allowed="a name for people"
@@ -88,17 +91,12 @@ class Settings:
         )
 
     @property
-    def socket_paths(self) -> tuple[Path, ...]:
-        """Raises ConfigError for one that the kernel cannot take."""
-        paths = self.sockets or (self.data / DEFAULT_SOCKET,)
-        for path in paths:
-            if len(str(path).encode()) > MAX_SOCKET_PATH_BYTES:
-                raise ConfigError(
-                    f"socket {path}: its path has more than {MAX_SOCKET_PATH_BYTES} bytes",
-                    "name a shorter one: --socket PATH (a path relative to the working directory"
-                    " counts as it is written)",
-                )
-        return paths
+    def doors(self) -> dict[Path, Actor | None]:
+        """The sockets, each with the only actor that writes there; None: anybody says who he is.
+
+        Raises ConfigError.
+        """
+        return dict(map(_socket, self.sockets)) or {_fitting(self.data / DEFAULT_SOCKET): None}
 
     @property
     def edge_name(self) -> str:
@@ -110,9 +108,34 @@ def read(files: Iterable[Path], env: Mapping[str, str], flags: Mapping[str, obje
     """Raises ConfigError, AddressRefused."""
     found = load(Settings, prefix=PREFIX, files=tuple(files), env=env, flags=flags).value
     assert found.hub_endpoint
-    assert found.socket_paths
+    assert found.doors
     scopes(found.scopes)
     return found
+
+
+def _socket(text: str) -> tuple[Path, Actor | None]:
+    """A socket from PATH or PATH=ID:KIND. Raises ConfigError."""
+    path, equals, who = text.partition("=")
+    if not equals:
+        return _fitting(Path(path)), None
+    name, _, kind = who.rpartition(":")
+    try:
+        return _fitting(Path(path)), Actor(names.check_actor(name), _KINDS[kind])
+    except (KeyError, names.InvalidName):
+        raise ConfigError(
+            f"socket {text[:200]}: {who[:80]!r} is no actor",
+            f"write PATH=ID:KIND with a kind of {', '.join(_KINDS)}",
+        ) from None
+
+
+def _fitting(path: Path) -> Path:
+    if not path.name or len(str(path).encode()) > MAX_SOCKET_PATH_BYTES:
+        raise ConfigError(
+            f"socket {path}: the path of a socket has 1 to {MAX_SOCKET_PATH_BYTES} bytes",
+            "name a shorter one: --socket PATH (one relative to the working directory counts as it"
+            " is written)",
+        )
+    return path
 
 
 def scopes(texts: Iterable[str]) -> dict[str, Scope]:

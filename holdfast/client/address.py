@@ -37,11 +37,17 @@ def find(
         return parse(given)
     directory = Path.cwd() if directory is None else directory
     for socket in sorted(directory.glob(SOCKETS)):
-        return parse(str(socket))
+        return parse(_fitting(socket))
     raise Unavailable(
         "DOOR_UNREACHABLE",
         f"no address is given, {SOCKET_VARIABLE} is not set, and there is no {SOCKETS} here",
     )
+
+
+def _fitting(socket: Path) -> str:
+    """The path of a socket in full, or as seen from here if it is too long for the kernel."""
+    full = str(socket)
+    return full if len(full.encode()) <= MAX_SOCKET_PATH_BYTES else os.path.relpath(full)
 
 
 def parse(address: str) -> str:

@@ -81,7 +81,8 @@ async def _serve(
             notifier.ready(pulse.describe(daemon))
             await daemon.run(stop)
     except OSError as error:
-        raise HostError(str(error), "do what it says, and start again") from error
+        remedy = "see what uses it, or choose another one (--listen, --socket, --data)"
+        raise HostError(str(error), remedy) from error
     _log.info("stopped")
 
 

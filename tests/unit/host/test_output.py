@@ -3,7 +3,7 @@
 import io
 import json
 
-from holdfast.host.output import Output, cell
+from holdfast.host.output import Output, Verbatim, cell
 
 ROWS = [("a/b", 3, None), ("c\td", True, {"x": [1]})]
 COLUMNS = ("key", "count", "value")
@@ -75,3 +75,12 @@ def test_only_a_terminal_without_json_is_one() -> None:
 
 def test_letters_of_any_script_are_left_alone() -> None:
     assert cell("Grüße, 世界 \U0001f600") == "Grüße, 世界 \U0001f600"
+
+
+def test_json_text_is_printed_as_it_is() -> None:
+    plain, program = io.StringIO(), io.StringIO()
+    value = Verbatim('{"x":1.50,"y":1e-7}')
+    for stream, as_json in ((plain, False), (program, True)):
+        Output(as_json=as_json, stream=stream).facts({"path": "a", "value": value})
+    assert plain.getvalue() == 'path: a\nvalue: {"x":1.50,"y":1e-7}\n'
+    assert program.getvalue() == '{\n  "path": "a",\n  "value": {"x":1.50,"y":1e-7}\n}\n'
