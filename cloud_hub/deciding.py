@@ -13,10 +13,10 @@ from __future__ import annotations
 import json
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from operator import itemgetter
+from dataclasses import dataclass, field
 
 from cloud_hub.origins import Watermark
+from cloud_hub.repeats import First, remember, without_repeats
 from cloud_hub.submissions import AuthorContext, Pushed, Receipt, Requested, Voided
 from holdfast.host.door import Refusal
 from sync import messages as m
@@ -24,12 +24,10 @@ from sync.apply import apply
 from sync.batch import Batch, Decided, batch_of
 from sync.clock import decide_stamp, stamp_at
 from sync.commit import (
-    APPLIED,
     Actor,
     ActorKind,
     Commit,
     Extra,
-    Kind,
     Op,
     OpId,
     Outcome,
@@ -57,16 +55,6 @@ NOTHING_DECIDED = Watermark(0, NO_ID, 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
-class First:
-    """Where a commit id was decided first."""
-
-    origin: bytes
-    seq: int
-    revision: int
-    outcome: Outcome
-
-
-@dataclass(frozen=True, slots=True)
 class Entry:
     """One batch of the group, decided. `pushed` is set if its block can go on as it came."""
 
@@ -80,12 +68,14 @@ class Entry:
 class Loaded:
     """What a transaction has read for a group.
 
-    `floors` holds the greatest stamp at or below each base that occurs.
+    `floors` holds the greatest stamp at or below each base that occurs, `stamp_max` that at or
+    below the head.
     """
 
     space: str
     lineage: Lineage
     revision: int
+    stamp_max: int
     marks: dict[int, Watermark]
     records: dict[Key, Working]
     policies: Policies
@@ -104,11 +94,12 @@ class Decider:
     hub_ms: int
     entries: list[Entry] = field(default_factory=list)
     revision: int = 0
+    stamp_max: int = 0
     _resolver: Resolver = field(init=False)
 
     def __post_init__(self) -> None:
         got = self.loaded
-        self.revision = got.revision
+        self.revision, self.stamp_max = got.revision, got.stamp_max
         self._resolver = Resolver(
             got.records, got.policies, got.names, got.numbers, self._revision_of
         )
@@ -293,22 +284,15 @@ class Decider:
         forced: Mapping[int, Outcome] | None = None, refused: Mapping[int, str] | None = None,
     ) -> Entry:  # fmt: skip
         got = self.loaded
-        batch, repeated, twins = self._emptied(batch)
+        batch, repeats = without_repeats(batch, got.firsts)
         bases = self._bases(batch)
         stamps = self._stamps(batch, number, bases)
         first = self.revision + 1
         made = self._resolver.decide(batch, number, first, stamps, bases, refused)
-        made.outcomes.update(repeated)
-        for index, twin in twins.items():
-            outcome = made.outcomes.get(twin, APPLIED)
-            made.outcomes[index] = replace(
-                outcome, by_origin=batch.origin, by_seq=batch.first_seq + twin
-            )
+        repeats.settle(batch, made.outcomes)
         made.outcomes.update(forced or {})
         kinds, payloads = bytes(made.kinds), tuple(made.payloads)
-        untouched = (
-            not repeated and not twins and kinds == batch.kinds and payloads == batch.payloads
-        )
+        untouched = not repeats and kinds == batch.kinds and payloads == batch.payloads
         decided = Decided(
             batch=batch if untouched else batch.with_ops(kinds, payloads),
             epoch=got.lineage.present.ordinal,
@@ -319,11 +303,11 @@ class Decider:
         )
         entry = Entry(decided, number, pushed if untouched else None, tuple(made.conflicts))
         self.entries.append(entry)
-        self.revision = decided.last_revision
+        self.revision, self.stamp_max = decided.last_revision, max(self.stamp_max, *stamps)
         got.marks[number] = Watermark(
             batch.last_seq, batch.commit_ids[-1], self.revision, stamps[-1]
         )
-        self._remember(decided)
+        remember(decided, got.firsts)
         if POLICIES in decided.batch.collections:
             self._follow_policies(decided)
         return entry
@@ -352,50 +336,13 @@ class Decider:
         bad = [(op, reasons[name]) for op, name in enumerate(batch.collections) if name in reasons]
         return {bisect_right(starts, op) - 1: reason for op, reason in bad}
 
-    def _emptied(self, batch: Batch) -> tuple[Batch, dict[int, Outcome], dict[int, int]]:
-        """Commits whose id was decided before, at another door, take no second effect; nor do
-        those whose id stands earlier in the batch: these are given with their elder twins."""
-        firsts = self.loaded.firsts
-        repeated: dict[int, First] = {}
-        twins: dict[int, int] = {}
-        elders: dict[bytes, int] = {}
-        for index in sorted(index for index, extra in batch.extras.items() if extra.retryable):
-            commit_id = batch.commit_ids[index]
-            if commit_id in firsts:
-                repeated[index] = firsts[commit_id]
-            elif elders.setdefault(commit_id, index) != index:
-                twins[index] = elders[commit_id]
-        if not repeated and not twins:
-            return batch, {}, {}
-        kinds, payloads, start = bytearray(batch.kinds), list(batch.payloads), 0
-        for index, count in enumerate(batch.op_counts):
-            if index in repeated or index in twins:
-                kinds[start : start + count] = bytes([Kind.NONE]) * count
-                payloads[start : start + count] = [b""] * count
-            start += count
-        outcomes = {
-            index: replace(first.outcome, by_origin=first.origin, by_seq=first.seq)
-            for index, first in repeated.items()
-        }
-        return batch.with_ops(bytes(kinds), tuple(payloads)), outcomes, twins
-
-    def _remember(self, decided: Decided) -> None:
-        batch = decided.batch
-        for index, extra in sorted(batch.extras.items(), key=itemgetter(0)):
-            if extra.retryable:
-                first = First(
-                    batch.origin, batch.first_seq + index, decided.first_revision + index,
-                    decided.outcome(index),
-                )  # fmt: skip
-                self.loaded.firsts.setdefault(batch.commit_ids[index], first)
-
     def _bases(self, batch: Batch) -> tuple[int, ...]:
         got = self.loaded
         if batch.base_epoch == got.lineage.present.ordinal:
-            if max(batch.bases) <= got.revision:
+            if max(batch.bases) <= self.revision:
                 return batch.bases
             # A base that this history has not reached is of one that was lost unnoticed.
-            return tuple(base if base <= got.revision else 0 for base in batch.bases)
+            return tuple(base if base <= self.revision else 0 for base in batch.bases)
         known = {
             base: self._effective(Position(batch.base_epoch, got.space, base))
             for base in set(batch.bases)
@@ -418,7 +365,8 @@ class Decider:
         last = self.loaded.marks.get(number, NOTHING_DECIDED).stamp
         stamps: list[int] = []
         for index, (claimed, base) in enumerate(zip(batch.claimed, bases, strict=True)):
-            last = max(last, floors.get(base, 0))
+            # A base that is not among the floors is this hub's own: the very head.
+            last = max(last, floors[base] if base in floors else self.stamp_max)
             if index in extras:
                 last = max(last, self._seen_stamp(extras[index]))
             last = decide_stamp(claimed, hub_ms, last)

@@ -137,7 +137,8 @@ class Hub:
         try:
             self.port = server.add_insecure_port(self.settings.listen)
         except RuntimeError as error:
-            raise OSError(f"cannot listen on {self.settings.listen}: {error}") from error
+            said = "it is in use, or no address of this machine"
+            raise OSError(f"cannot listen on {self.settings.listen}: {said}") from error
         await server.start()
         for name in ("", *(f"holdfast.v1.{each}" for each in self._services)):
             await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)

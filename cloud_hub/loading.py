@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from cloud_hub import change_log, commit_ids, digests, epochs, heads, origins, policies, records
-from cloud_hub.deciding import First, Loaded
+from cloud_hub.deciding import Loaded
 from cloud_hub.hot import Kept
 from cloud_hub.records import StoredRecord
+from cloud_hub.repeats import First
 from cloud_hub.storage.driver import Transaction
 from cloud_hub.submissions import Pushed, Requested, Submission, Voided
 from sync.position import Lineage, Position, UnknownEpoch
@@ -43,6 +44,7 @@ class Loader:
             space=self._space,
             lineage=kept.lineage,
             revision=self._head.revision,
+            stamp_max=self._head.stamp_max,
             marks=kept.marks,
             records={key: stored.working for key, stored in self.stored.items()},
             policies=kept.policies,
@@ -117,11 +119,13 @@ class Loader:
         return keys
 
     def _origins_of_parts(self) -> set[int]:
-        """Origins that a tie may be broken by."""
+        """Origins that a tie may be broken by, or that a loser may be told to have lost by."""
         found: set[int] = set()
         for stored in self.stored.values():
             record = stored.working
             found.update((record.origin, record.whole.origin))
+            if record.gone is not None:
+                found.add(record.gone.origin)
             found.update(part.origin for part in record.parts.values())
         return found
 

@@ -7,13 +7,15 @@ looks at more records than it was allowed to.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from cloud_hub import change_log, commit_ids, epochs, heads, origins, records
+from cloud_hub.change_log import LogRow
 from cloud_hub.records import StoredRecord
 from cloud_hub.storage.driver import Driver, Transaction
 from cloud_hub.timeline import Step, Timeline
 from holdfast.host.door import Refusal
+from sync.batch import Decided
 from sync.commit import Actor, OpId, Outcome, OutcomeKind
 from sync.filters import Filter
 from sync.position import Position
@@ -135,7 +137,8 @@ class Reads:
             chosen = await commit_ids.lookup(
                 tx, space, {o.commit_id for o in op_ids if not o.origin}
             )
-            return [await _fate(tx, space, op_id, numbers, chosen) for op_id in op_ids]
+            fates = _Fates(tx, space, numbers, chosen)
+            return [await fates.of(op_id) for op_id in op_ids]
 
         return await self._driver.read(work)
 
@@ -190,20 +193,47 @@ def _found(key: Key, stored: StoredRecord, names: dict[int, bytes]) -> Found:
     )  # fmt: skip
 
 
-async def _fate(
-    tx: Transaction, space: str, op_id: OpId, numbers: dict[bytes, int], chosen: dict[bytes, int]
-) -> Fate:
-    row, index = None, 0
-    if op_id.origin:
-        number = numbers.get(op_id.origin)
-        row = await change_log.of_seq(tx, space, number, op_id.seq) if number else None
-        index = op_id.seq - row.first_seq if row else 0
-    elif op_id.commit_id in chosen:
-        row = await change_log.at(tx, space, chosen[op_id.commit_id])
-        index = chosen[op_id.commit_id] - row.first_revision if row else 0
-    if row is None:
-        return Fate(op_id, Outcome(OutcomeKind.PENDING, "OUTCOME_NOT_RETAINED"), None)
-    decided = row.decided(space)
-    name = OpId(row.origin_id, row.first_seq + index, decided.batch.commit_ids[index])
-    position = Position(row.epoch, space, row.first_revision + index)
-    return Fate(name, decided.outcome(index), position)
+@dataclass(slots=True)
+class _Fates:
+    """Looks up what became of commits, within one transaction. The last row of each origin is kept
+    unpacked: whoever asks for many commits asks for neighbours."""
+
+    tx: Transaction
+    space: str
+    numbers: dict[bytes, int]
+    chosen: dict[bytes, int]
+    _kept: dict[int, Decided] = field(default_factory=dict)
+
+    async def of(self, op_id: OpId) -> Fate:
+        decided, index = None, 0
+        if op_id.origin:
+            decided = await self._of_seq(self.numbers.get(op_id.origin, 0), op_id.seq)
+            index = op_id.seq - decided.batch.first_seq if decided else 0
+        elif op_id.commit_id in self.chosen:
+            revision = self.chosen[op_id.commit_id]
+            decided = await self._at(revision)
+            index = revision - decided.first_revision if decided else 0
+        if decided is None:
+            return Fate(op_id, Outcome(OutcomeKind.PENDING, "OUTCOME_NOT_RETAINED"), None)
+        batch = decided.batch
+        name = OpId(batch.origin, batch.first_seq + index, batch.commit_ids[index])
+        position = Position(decided.epoch, self.space, decided.first_revision + index)
+        return Fate(name, decided.outcome(index), position)
+
+    async def _of_seq(self, number: int, seq: int) -> Decided | None:
+        kept = self._kept.get(number)
+        if kept is not None and kept.batch.first_seq <= seq <= kept.batch.last_seq:
+            return kept
+        return self._keep(await change_log.of_seq(self.tx, self.space, number, seq))
+
+    async def _at(self, revision: int) -> Decided | None:
+        for kept in self._kept.values():
+            if kept.first_revision <= revision <= kept.last_revision:
+                return kept
+        return self._keep(await change_log.at(self.tx, self.space, revision))
+
+    def _keep(self, row: LogRow | None) -> Decided | None:
+        if row is None:
+            return None
+        decided = self._kept[row.origin] = row.decided(self.space)
+        return decided

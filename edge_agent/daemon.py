@@ -90,7 +90,7 @@ class EdgeAgent:
         self.settings, self.files = settings, files
         self.watchers = Watchers(files)
         self.reads = Reads(files, settings.scopes)
-        self.intake = Intake(files, settings.scopes, self._applied)
+        self.intake = Intake(files, settings.scopes, self._applied, self.watchers.progressed)
         self.uplink = Uplink(
             files,
             self.intake,

@@ -1,9 +1,10 @@
 """What comes from the hub, into the replica.
 
 Changes that wait are applied together, in one transaction with the cursor.
-Watchers are told after it. A batch that does not fit is never guessed about:
-the replica of the space is set aside and begins again from the hub's history,
-with a reason and a count, and the outbox is not touched.
+Watchers are told after it, and of bookmarks too: those say that nothing was missed.
+A batch that does not fit is never guessed about: the replica of the space is set
+aside and begins again from the hub's history, with a reason and a count, and the
+outbox is not touched.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from holdfast.host.sqlite import Corrupt
 from sync import codec
 from sync import messages as m
 from sync.batch import MalformedBatch
+from sync.position import Position
 
 MAX_ARRIVALS = 64
 """Batches applied in one transaction: a local write waits for at most that much."""
@@ -28,6 +30,7 @@ BEFORE_APPLY = failpoints.declare("edge.apply.before")
 AFTER_APPLY = failpoints.declare("edge.apply.after")
 
 OnApplied = Callable[[Applied, Sequence[Arrival]], None]
+OnMarked = Callable[[Position], None]
 
 _log = logging.getLogger(__name__)
 
@@ -45,9 +48,14 @@ class Intake:
     """Applies what the hub sends. `scopes` says what is replicated of each space."""
 
     def __init__(
-        self, files: EdgeFiles, scopes: Mapping[str, m.Scope], on_applied: OnApplied
+        self,
+        files: EdgeFiles,
+        scopes: Mapping[str, m.Scope],
+        on_applied: OnApplied,
+        on_marked: OnMarked,
     ) -> None:
-        self._files, self._scopes, self._on_applied = files, scopes, on_applied
+        self._files, self._scopes = files, scopes
+        self._on_applied, self._on_marked = on_applied, on_marked
         self.applied = 0
         self.verified: dict[str, bool] = {}
 
@@ -85,6 +93,7 @@ class Intake:
             raise await self._replace(error) from error
         if marked.equal is not None:
             self._compared(space, marked)
+        self._on_marked(Position(marked.cursor.epoch, space, marked.cursor.revision))
         return marked
 
     def _compared(self, space: str, marked: Marked) -> None:

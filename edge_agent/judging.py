@@ -131,11 +131,12 @@ class Judge:
         return replace(wanted, version=replace(version, origin=origin, seq=seq))
 
     def _check_scope(self, write: Write) -> None:
+        for named in (*write.requests, *write.preconditions):
+            if self.scope is not None and not self.scope.covers(named.collection):
+                raise Refusal("OUT_OF_SCOPE", f"{self.space}/{named.collection} is not kept here")
         for request in write.requests:
             if request.collection.startswith(RESERVED_PREFIX):
                 raise Refusal("RESERVED_COLLECTION", f"{request.collection} is the system's")
-            if self.scope is not None and not self.scope.covers(request.collection):
-                raise Refusal("OUT_OF_SCOPE", f"{self.space}/{request.collection} is not kept here")
             strict = self.view.policies.space.strict
             if strict and not self.view.policies.declared(request.collection):
                 raise Refusal("UNDECLARED_COLLECTION", f"{self.space}/{request.collection}")

@@ -12,6 +12,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 from zlib import crc32
 
@@ -139,7 +140,10 @@ def gather(cursor: sqlite3.Cursor, first_seq: int, limits: Limits) -> list[list[
     found: list[list[Row]] = []
     ops = payload_bytes = 0
     try:
-        for commit in commits_in(cursor):
+        rows = cursor.fetchmany(limits.commits + 1)
+        if 1 < len(rows) <= limits.commits and _single(rows, first_seq, limits):
+            return [[row] for row in rows]
+        for commit in commits_in(chain(rows, cursor)):
             head = commit[0]
             if head[SEQ] != first_seq + len(found):
                 break
@@ -159,11 +163,31 @@ def gather(cursor: sqlite3.Cursor, first_seq: int, limits: Limits) -> list[list[
     return found
 
 
+def _single(rows: Sequence[Row], first_seq: int, limits: Limits) -> bool:
+    """Whether these, all that there are, are sound commits of one operation each that fit one
+    batch: the usual case, seen by column. Otherwise a look at each commit tells what they are."""
+    seqs, idxs, epochs, ops, payloads = (
+        [row[column] for row in rows] for column in (SEQ, IDX, BASE_EPOCH, OPS, PAYLOAD)
+    )
+    return (
+        seqs == list(range(first_seq, first_seq + len(rows)))
+        and not any(idxs)
+        and ops.count(1) == len(rows)
+        and epochs.count(epochs[0]) == len(rows)
+        and len(rows) <= MAX_OPS
+        and None not in payloads
+        and sum(map(len, payloads)) <= limits.payload_bytes
+        and [row[CHECKSUM] for row in rows] == [checksum(row) for row in rows]
+    )
+
+
 def batch_of_rows(space: str, origin: bytes, commits: Sequence[Sequence[Row]]) -> Batch:
     """The batch of consecutive commits."""
     heads = list(zip(*(commit[0] for commit in commits), strict=True))
     rows = [row for commit in commits for row in commit if row[KIND] is not None]
-    columns = list(zip(*rows, strict=True)) if rows else [()] * (CHECKSUM + 1)
+    columns = heads
+    if len(rows) != len(commits) or None in heads[KIND]:
+        columns = list(zip(*rows, strict=True)) if rows else [()] * (CHECKSUM + 1)
     actors = {pair: Actor(pair[0], ActorKind(pair[1])) for pair in
               set(zip(heads[ACTOR_ID], heads[ACTOR_KIND], strict=True))}  # fmt: skip
     decoded = ((i, extras.decode(text)) for i, text in enumerate(heads[EXTRA]) if text is not None)

@@ -28,7 +28,7 @@ from sync.commit import Kind, OutcomeKind
 from sync.messages import Bookmark
 from sync.policy import POLICIES
 from sync.position import Cursor
-from sync.values import InvalidValue
+from sync.values import Document, InvalidValue
 
 
 class OutOfOrder(Exception):
@@ -102,6 +102,8 @@ class _Adoption:
     before: dict[Name, tuple[bool, int]] = field(default_factory=dict)
     changed: set[Name] = field(default_factory=set)
     settled: set[Name] = field(default_factory=set)
+    documents: dict[Name, Document] = field(default_factory=dict)
+    """Records that were patched, parsed: the next patch of the same one need not parse it again."""
     image_bytes: int = 0
 
     def run(self, arrivals: Sequence[Arrival], tail_limit_bytes: int) -> Applied:
@@ -168,12 +170,19 @@ class _Adoption:
                 image = None
                 if kind != Kind.NONE:
                     record = records.get(name)
-                    image = self._value_after(kind, batch.payloads[op], record)
-                    other = _other(record, batch.origin)
-                    records[name] = HubRecord(
-                        revision, batch.origin, seq, stamp, other, actor.id, int(actor.kind),
-                        kind == Kind.DELETE, 0, image,
-                    )  # fmt: skip
+                    image = self._value_after(name, kind, batch.payloads[op], record, batch.plain)
+                    if record is None:
+                        records[name] = HubRecord(
+                            revision, batch.origin, seq, stamp, 0, actor.id, int(actor.kind),
+                            kind == Kind.DELETE, 0, image,
+                        )  # fmt: skip
+                    else:
+                        record.other = _other(record, batch.origin)
+                        record.revision, record.origin, record.seq = revision, batch.origin, seq
+                        record.stamp, record.actor_id = stamp, actor.id
+                        record.actor_kind = int(actor.kind)
+                        record.deleted, record.digest = kind == Kind.DELETE, 0
+                        record.value = image
                     self.image_bytes += len(image)
                 images.append(image)
                 op += 1
@@ -181,10 +190,19 @@ class _Adoption:
         self.image_bytes = 0
         return tuple(images) if kept else None
 
-    def _value_after(self, kind: int, payload: bytes, record: HubRecord | None) -> bytes:
+    def _value_after(
+        self, name: Name, kind: int, payload: bytes, record: HubRecord | None, plain: bool
+    ) -> bytes:
         """The value that an operation leaves; a deletion leaves the last one."""
         live = None if record is None else record.live
         try:
+            if kind == Kind.PATCH and live is not None:
+                document = self.documents.get(name)
+                if document is None:
+                    document = self.documents[name] = Document(live)
+                document.merge(payload, plain=plain)
+                return document.text
+            self.documents.pop(name, None)
             value = (
                 record.value if kind == Kind.DELETE and record else apply_op(kind, payload, live)
             )
@@ -250,6 +268,11 @@ class _Adoption:
         """Sorts the records of an own batch. Where the hub took a commit as it was written, the
         view stands: what was pending is now decided, and makes the same."""
         batch = decided.batch
+        if not decided.outcomes and batch.op_counts.count(1) == len(batch):
+            seqs = sorted([seq for seq, _, _ in gone])
+            if seqs == list(range(batch.first_seq, batch.last_seq + 1)):
+                self.settled.update([(collection, key) for _, collection, key in gone])
+                return
         ops_of = Counter(seq for seq, _, _ in gone)
         as_written = {
             batch.first_seq + index

@@ -128,9 +128,7 @@ async def outcomes(files: EdgeFiles, space: str, op_ids: Sequence[OpId]) -> tupl
     """What became of commits, in the order asked. Origin and seq, or a commit id that the client
     chose (seq zero), name a commit; old names are followed."""
     named = await files.in_outbox(lambda c: [_named(c, files.outbox, space, one) for one in op_ids])
-    found = await files.reader.snapshot(
-        lambda c: [_outcome(c, files.outbox, space, n) for n in named]
-    )
+    found = await files.reader.snapshot(lambda c: _outcomes(c, files.outbox, space, named))
     emptied = [d for d in found if d.outcome is PENDING]
     if not emptied:
         return tuple(found)
@@ -152,7 +150,18 @@ def _named(connection: sqlite3.Connection, outbox: Outbox, space: str, asked: Op
     return OpId(origin, seq, asked.commit_id)
 
 
-def _outcome(connection: sqlite3.Connection, outbox: Outbox, space: str, named: OpId) -> Decision:
+def _outcomes(
+    connection: sqlite3.Connection, outbox: Outbox, space: str, named: Sequence[OpId]
+) -> list[Decision]:
+    # Whoever asks for many commits asks for neighbours: the last batch of each origin is kept.
+    kept: dict[bytes, Kept] = {}
+    return [_outcome(connection, outbox, space, one, kept) for one in named]
+
+
+def _outcome(
+    connection: sqlite3.Connection, outbox: Outbox, space: str, named: OpId,
+    last: dict[bytes, Kept],
+) -> Decision:  # fmt: skip
     if named.seq == 0:
         return Decision(named, None, unknown="COMMIT_UNKNOWN")
     ordinal = outbox.ordinals.get(named.origin)
@@ -162,10 +171,13 @@ def _outcome(connection: sqlite3.Connection, outbox: Outbox, space: str, named: 
         if named.seq > outbox.counter(space, ordinal).last_seq:
             return Decision(named, None, unknown="COMMIT_UNKNOWN")
         return Decision(named, PENDING)
-    kept = tail.of_seq(connection, space, named.origin, named.seq)
+    kept = last.get(named.origin)
+    if kept is None or not 0 <= named.seq - kept.decided.batch.first_seq < len(kept.decided.batch):
+        kept = tail.of_seq(connection, space, named.origin, named.seq)
     if kept is None:
         reason = "COMMIT_UNKNOWN" if ordinal is None else "OUTCOME_NOT_RETAINED"
         return Decision(named, None, unknown=reason)
+    last[named.origin] = kept
     decision = _decision(kept, space, named.seq - kept.decided.batch.first_seq)
     if named.commit_id and named.commit_id != decision.op_id.commit_id:
         return Decision(named, None, unknown="ORIGIN_COPIED")

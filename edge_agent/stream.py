@@ -15,9 +15,9 @@ import asyncio
 import logging
 import sqlite3
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import grpc
 
@@ -37,6 +37,8 @@ from sync.batch import MAX_PAYLOAD_BYTES, Batch
 from sync.clock import BootInstant
 from sync.edge_session import EdgeSession
 from sync.transitions import ProtocolViolation, State
+
+T = TypeVar("T")
 
 TICK_SECONDS = 1.0
 MAX_PUSH_COMMITS = 2_000
@@ -163,7 +165,8 @@ class Stream:
         try:
             async for response in self._call:
                 await self._received.put(codec.hub_message_from(response))
-            self._end(Ended("LINK_LOST", "the hub ended the stream"))
+            # Behind all that has come: the hub's own goodbye, if there was one, says more.
+            await self._received.put(m.Goodbye("LINK_LOST", "the hub ended the stream"))
         except grpc.aio.AioRpcError as error:
             self._end(Ended("HUB_UNREACHABLE", error.details() or error.code().name))
         except codec.MalformedMessage as error:
@@ -174,11 +177,7 @@ class Stream:
         try:
             while True:
                 message = held or await self._received.get()
-                held = None
-                if isinstance(message, m.Changes):
-                    held = await self._apply_run(message)
-                else:
-                    await self._do(self._session.receive(message, self._now()))
+                held = await _to_its_end(self._take(message))
                 self._up.told()
                 self._push.set()
         except ProtocolViolation as error:
@@ -188,6 +187,13 @@ class Stream:
         except HostError as error:
             self._up.files.alarms.raise_(error.reason, error.message)
             self._end(Ended(error.reason, error.message))
+
+    async def _take(self, message: m.HubMessage) -> m.HubMessage | None:
+        """Does what a message asks for; returns one that was taken off the wire meanwhile."""
+        if isinstance(message, m.Changes):
+            return await self._apply_run(message)
+        await self._do(self._session.receive(message, self._now()))
+        return None
 
     async def _apply_run(self, first: m.Changes) -> m.HubMessage | None:
         """Applies changes that wait, as far as they are of one space; returns the message after."""
@@ -376,3 +382,14 @@ def _lowest_base(connection: sqlite3.Connection, outbox: Outbox, standing: Stand
         if base is not None:
             bases.append(base)
     return min(bases)
+
+
+async def _to_its_end(work: Coroutine[Any, Any, T]) -> T:
+    """Finishes what it has begun even if the stream ends meanwhile. Else changes could be in the
+    replica of which no watcher is told, or commits have new names that the view does not know."""
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.gather(task, return_exceptions=True)
+        raise

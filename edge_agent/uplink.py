@@ -32,7 +32,8 @@ from sync.backoff import delay_ms
 from sync.position import Position
 
 HEALTHY_SECONDS = 30.0
-"""A stream that lived this long starts the delays over."""
+"""A stream that lived this long starts the delays over; so does one that got something done, or an
+edge with a link that breaks often would be away for most of the time."""
 
 PAUSED = "paused"
 
@@ -173,14 +174,20 @@ class Uplink:
                 await self._resumed.wait()
                 attempt = 0
             self.state = LinkState.CONNECTING
-            began = asyncio.get_running_loop().time()
+            began, before = asyncio.get_running_loop().time(), self._work_done
             ended = await self._once()
             lived = asyncio.get_running_loop().time() - began
-            attempt = 1 if lived > HEALTHY_SECONDS or ended.at_once else attempt + 1
+            healthy = lived > HEALTHY_SECONDS or self._work_done > before
+            attempt = 1 if healthy or ended.at_once else attempt + 1
             self.reason = f"{ended.reason}: {ended.message}" if ended.message else ended.reason
             self._note(ended)
             if not self._paused.is_set():
                 await self._rest(max(ended.retry_after_ms, delay_ms(attempt, self._luck())))
+
+    @property
+    def _work_done(self) -> int:
+        """Grows whenever the hub has decided something of ours, or something of it came here."""
+        return self.intake.applied + sum(self.acknowledged.values())
 
     async def _rest(self, delay: int) -> None:
         self.state = LinkState.CONNECTING

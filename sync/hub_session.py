@@ -23,8 +23,9 @@ GREETING_LIMIT_NS = 20 * SECOND_NS
 SILENCE_LIMIT_NS = 60 * SECOND_NS
 """Twice what the edge waits: the edge ends a half-open link first and says why."""
 
-AGE_LIMIT_NS = 45 * 60 * SECOND_NS
-"""Streams move on now and then, so that load spreads after a hub has been added."""
+AGE_LIMIT_NS = 30 * 60 * SECOND_NS
+"""Streams move on now and then, so that load spreads after a hub has been added; well before the
+connection's own age would cut them off without a word."""
 
 MAX_SPACES = 1_000
 """Spaces of one edge: a hello stays within a message."""

@@ -28,6 +28,9 @@ from sync.working import OPEN_KINDS, Conflict, Key, Rejected, Resolution, Workin
 __all__ = ["OPEN_KINDS", "Conflict", "Key", "Rejected", "Resolution", "Resolver", "Working"]
 
 
+_PATCH = int(Kind.PATCH)  # comparing with the member costs more than the comparison
+
+
 def _of_the_present(epoch: int, revision: int) -> int:
     """For a hub that has had one history only."""
     del epoch
@@ -59,6 +62,11 @@ class Resolver:
         start = 0
         for index, count in enumerate(batch.op_counts):
             extra = batch.extras.get(index)
+            if count == 1 and extra is None and not refused:
+                mine = Part(first_revision + index, origin, batch.first_seq + index, stamps[index])
+                if self._patched(batch, start, mine, bases[index], batch.seens[index], result):
+                    start += 1
+                    continue
             author = Author(
                 origin, batch.first_seq + index, bases[index], batch.seens[index],
                 self._others(extra), stamps[index], first_revision + index,
@@ -76,6 +84,26 @@ class Resolver:
                 reason = refused.get(index, "") if refused else ""
                 _Commit(self, batch, author, index, ops, result).decide(extra, reason)
         return result
+
+    def _patched(
+        self, batch: Batch, op: int, mine: Part, base: int, seen: int, result: Resolution
+    ) -> bool:
+        """Does the most frequent commit of all, a single patch of a live record of which its author
+        has seen everything: what the rules would do, at a third of their cost. False: nothing was
+        done, and the rules decide."""
+        record = self.records.get((batch.collections[op], batch.keys[op]))
+        if record is None or batch.kinds[op] != _PATCH or record.deleted:
+            return False
+        before = record.revision
+        by_own = record.origin == mine.origin and record.seq <= seen and record.other <= base
+        if before > base and not by_own:
+            return False
+        try:
+            record.patched_by(mine, batch.payloads[op], plain=batch.plain)
+        except InvalidValue:
+            return False
+        result.previous[op] = before
+        return True
 
     def _others(self, extra: Extra | None) -> dict[int, int] | None:
         if extra is None or not extra.seen:
@@ -131,7 +159,7 @@ class _Commit:
     by: Part | None = None
 
     def decide(self, extra: Extra | None, refused: str) -> None:
-        undo = self._undo_copy() if len(self.ops) > 1 else {}
+        undo = self._on_copies() if len(self.ops) > 1 else {}
         conflicts = len(self.result.conflicts)
         try:
             if refused:
@@ -154,10 +182,14 @@ class _Commit:
 
     # -- whole commits -------------------------------------------------------
 
-    def _undo_copy(self) -> dict[Key, Working | None]:
+    def _on_copies(self) -> dict[Key, Working | None]:
+        """The commit's records as they are, with copies to be worked on in their place: whoever
+        else holds these sees nothing of a commit that is rejected halfway."""
+        records = self.resolver.records
         keys = {(self.batch.collections[op], self.batch.keys[op]) for op in self.ops}
-        found = ((key, self.resolver.records.get(key)) for key in keys)
-        return {key: record.copy() if record else None for key, record in found}
+        undo = {key: records.get(key) for key in keys}
+        records.update((key, record.copy()) for key, record in undo.items() if record)
+        return undo
 
     def _reject(self, rejection: Rejected, undo: Mapping[Key, Working | None]) -> None:
         for key, record in undo.items():
@@ -280,7 +312,8 @@ class _Commit:
             self._lose(op, record, "delete_edit", policy.deletes, record.gone)
             return
         payload = self.batch.payloads[op]
-        revived = apply(kind, payload, record.value)
+        whole = kind == Kind.CREATE and policy.granularity is Granularity.RECORD
+        revived = payload if whole else apply(kind, payload, record.value)
         assert revived is not None
         self._conflict(op, "", "delete_edit", record.last, None, payload, "theirs", policy.deletes)
         self._continue(op, record, Kind.REPLACE, revived)

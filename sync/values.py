@@ -128,6 +128,12 @@ class Document:
 
         Raises InvalidValue as `merge` does; then nothing has changed.
         """
+        bound = self._bound + len(sets)
+        if plain and self._members is not None and bound <= MAX_VALUE_BYTES:
+            ours = orjson.loads(sets)
+            self._members.update(ours)
+            self._text, self._bound = None, bound
+            return list(ours)
         new = orjson.loads(sets) if plain else _read(sets)
         if self._members is None and self._text is not None:
             self._members = plain_object(self._text)

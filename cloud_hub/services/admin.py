@@ -29,7 +29,7 @@ from sync.codec import requests as convert
 from sync.commit import Precondition, Version
 from sync.context import Part
 from sync.policy import POLICIES, SPACE_KEY, InvalidPolicy, parse_collection, parse_space
-from sync.position import ID_BYTES, Position
+from sync.position import ID_BYTES, Position, parse_number
 from sync.reduce import Put
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -250,9 +250,10 @@ def _place(token: str) -> tuple[int, int]:
     if not token:
         return conflicts.NEWEST
     revision, _, idx = token.partition(".")
-    if not (revision.isdigit() and idx.isdigit() and len(token) < 40):
-        raise Refusal("PAGE_TOKEN_INVALID")
-    return int(revision), int(idx)
+    try:
+        return parse_number(revision), parse_number(idx)
+    except ValueError:
+        raise Refusal("PAGE_TOKEN_INVALID") from None
 
 
 def _conflict(space: str, row: Logged, known: dict[int, bytes]) -> pb.Conflict:

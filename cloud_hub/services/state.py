@@ -7,11 +7,13 @@ Reads are of the present state or, on request, as of a revision.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+import contextlib
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 import grpc
 
+from cloud_hub.change_log import LogRow
 from cloud_hub.fanout import Fanout
 from cloud_hub.ingest import Ingest
 from cloud_hub.reads import Fate, Found, Reads
@@ -27,7 +29,7 @@ from sync.codec import requests as convert
 from sync.codec import version_to
 from sync.commit import Version
 from sync.filters import Filter
-from sync.position import Position
+from sync.position import Position, parse_number
 from sync.session import SessionToken
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -39,7 +41,7 @@ MAX_SCAN = 10_000
 DEFAULT_SCAN = 1_000
 
 IDLE_BOOKMARK_SECONDS = 10.0
-"""How often an idle watch is told that nothing was missed."""
+"""How often a watch that has nothing to tell says that nothing was missed."""
 
 _RESUME = b"h1:"
 
@@ -192,10 +194,11 @@ class StateService:
         try:
             start = await self._start(space, request.resume_token)
             yield _bookmark(start)
-            revision = start.revision
+            revision, now_s = start.revision, asyncio.get_running_loop().time
+            told_s = now_s()
             while True:
                 wake.clear()
-                rows = await self._fanout.rows_after(space, revision)
+                rows = await self._rows_after(space, revision)
                 for row in rows:
                     for event in await self._events.of(space, row):
                         if event.revision <= revision:
@@ -204,13 +207,23 @@ class StateService:
                         message = wanted.message(Position(row.epoch, space, revision), event)
                         if message is not None:
                             yield message
-                if not rows:
-                    try:
-                        await asyncio.wait_for(wake.wait(), IDLE_BOOKMARK_SECONDS)
-                    except TimeoutError:
-                        yield _bookmark(Position(start.epoch, space, revision))
+                            told_s = now_s()
+                left_s = told_s + IDLE_BOOKMARK_SECONDS - now_s()
+                if left_s <= 0:
+                    yield _bookmark(Position(start.epoch, space, revision))
+                    told_s = now_s()
+                elif not rows:
+                    with contextlib.suppress(TimeoutError):
+                        await asyncio.wait_for(wake.wait(), left_s)
         finally:
             self._fanout.forget(space, wake)
+
+    async def _rows_after(self, space: str, revision: int) -> Sequence[LogRow]:
+        """The next rows of a watch. Raises Refusal COMPACTED if what follows is no longer kept."""
+        rows = await self._fanout.rows_after(space, revision)
+        if rows and rows[0].first_revision > revision + 1:
+            raise Refusal("COMPACTED", f"what followed revision {revision} is no longer kept")
+        return rows
 
     async def _start(self, space: str, resume: bytes) -> Position:
         """Where a watch begins. Raises Refusal TOKEN_INVALID, FUTURE_REVISION, EPOCH_CHANGED."""
@@ -220,7 +233,7 @@ class StateService:
         try:
             if not resume.startswith(_RESUME):
                 raise ValueError
-            epoch, revision = map(int, resume[len(_RESUME) :].split(b":"))
+            epoch, revision = map(parse_number, resume[len(_RESUME) :].decode("ascii").split(":"))
         except ValueError:
             raise Refusal("TOKEN_INVALID", "a resume token that is not of a hub's watch") from None
         if epoch != now.epoch:
@@ -279,9 +292,10 @@ def _key(collection: str, key: str) -> tuple[str, str]:
 
 
 def _number(token: str) -> int:
-    if token and not (token.isascii() and token.isdigit() and len(token) < 20):
-        raise Refusal("PAGE_TOKEN_INVALID", "the page token is not one of this service")
-    return int(token or "0")
+    try:
+        return parse_number(token or "0")
+    except ValueError:
+        raise Refusal("PAGE_TOKEN_INVALID", "the page token is not one of this service") from None
 
 
 def _answer(position: Position, token: SessionToken) -> pb.Answer:

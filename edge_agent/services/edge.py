@@ -23,7 +23,7 @@ from sync.batch import MAX_PAYLOAD_BYTES, Batch
 from sync.codec import requests as convert
 from sync.commit import Commit, OpId
 from sync.messages import Scope
-from sync.position import Position
+from sync.position import Position, parse_number
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -200,10 +200,11 @@ def _entry(space: str, origin: bytes, commit: Commit, offered: int) -> pb.Outbox
 def _place(token: str) -> tuple[str, int, int]:
     if not token:
         return "", 0, 0
-    parts = token.split("/")
-    if len(parts) != 3 or not (parts[1].isdigit() and parts[2].isdigit()):
-        raise Refusal("PAGE_TOKEN_INVALID")
-    return parts[0], int(parts[1]), int(parts[2])
+    try:
+        space, ordinal, seq = token.split("/")
+        return space, parse_number(ordinal), parse_number(seq)
+    except ValueError:
+        raise Refusal("PAGE_TOKEN_INVALID") from None
 
 
 def _resident_bytes() -> int:

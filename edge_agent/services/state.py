@@ -28,7 +28,7 @@ from sync.codec import requests as convert
 from sync.codec import version_to
 from sync.commit import Actor, OpId
 from sync.filters import Filter
-from sync.position import ID_BYTES, Position
+from sync.position import ID_BYTES, Position, parse_number
 from sync.session import SessionToken
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -238,9 +238,10 @@ def _op_ids(found: Any) -> list[OpId]:
 
 
 def _revision(token: str) -> int:
-    if token and not (token.isascii() and token.isdigit() and len(token) < 20):
-        raise Refusal("PAGE_TOKEN_INVALID")
-    return int(token or "0")
+    try:
+        return parse_number(token or "0")
+    except ValueError:
+        raise Refusal("PAGE_TOKEN_INVALID") from None
 
 
 def _answer(position: Position, seen: ask.Context, token: SessionToken, pending: bool) -> pb.Answer:
@@ -316,10 +317,12 @@ def _resume_from(data: bytes) -> Resume | None:
         if not data.startswith(_RESUME):
             raise ValueError("not a token of this watch")
         epoch, revision, origin, seq = data[len(_RESUME) :].decode("ascii").split(":")
-        place = Resume(int(epoch), int(revision), bytes.fromhex(origin), int(seq))
+        place = Resume(
+            parse_number(epoch), parse_number(revision), bytes.fromhex(origin), parse_number(seq)
+        )
     except ValueError:
         raise Refusal("TOKEN_INVALID", "a resume token that is not of an edge's watch") from None
-    if len(place.origin) not in (0, ID_BYTES) or min(place.epoch, place.revision, place.seq) < 0:
+    if len(place.origin) not in (0, ID_BYTES):
         raise Refusal("TOKEN_INVALID", "a resume token that is not of an edge's watch")
     return place
 

@@ -185,9 +185,16 @@ def _fault(extra: Extra) -> str:
         check_keys(wanted.key for wanted in extra.preconditions)
         for wanted in extra.preconditions:
             check_collection(wanted.collection)
+            if wanted.version is not None and not _is_sound(wanted.version):
+                return "a version has an origin and numbers"
     except InvalidName as error:
         return str(error)
     return ""
+
+
+def _is_sound(version: Version) -> bool:
+    known = len(version.origin) in (0, ID_BYTES)
+    return known and max(version.epoch, version.revision, version.seq) <= MAX_NUMBER
 
 
 def _owner(batch: Batch, op: int) -> int:

@@ -16,7 +16,7 @@ from sync import names, values
 from sync.apply import names_of
 from sync.codec.blocks import precondition_from
 from sync.commit import Actor, ActorKind, Kind, Op, OpId, Outcome, Precondition
-from sync.position import ID_BYTES, Position
+from sync.position import ID_BYTES, MAX_NUMBER, Position
 from sync.reduce import Add, Delete, Patch, Put, Request
 
 MAX_OPS = 1_000
@@ -107,7 +107,12 @@ def actor_from(message: record_pb2.Actor) -> Actor:
 
 def context_from(space: str, message: record_pb2.Context) -> Context:
     """What an author had seen. Raises BadRequest."""
-    seen = tuple((_id("context.seen.origin", s.origin), s.seq) for s in message.seen)
+    seen = tuple(
+        (_id("context.seen.origin", s.origin), _number("context.seen.seq", s.seq))
+        for s in message.seen
+    )
+    _number("context.epoch", message.epoch)
+    _number("context.base", message.base)
     return Context(Position(message.epoch, space, message.base), seen)
 
 
@@ -135,6 +140,9 @@ def _precondition_from(message: record_pb2.Precondition) -> Precondition:
     names.check_key(message.key)
     if message.WhichOneof("condition") is None:
         raise BadRequest("MALFORMED_REQUEST", "a precondition needs version or exists")
+    _optional_id("version.origin", message.version.origin)
+    for number in (message.version.epoch, message.version.revision, message.version.seq):
+        _number("version", number)
     return precondition_from(message)
 
 
@@ -145,6 +153,12 @@ def _optional_id(name: str, value: bytes) -> bytes:
 def _id(name: str, value: bytes) -> bytes:
     if len(value) != ID_BYTES:
         raise BadRequest("MALFORMED_REQUEST", f"{name}: {ID_BYTES} bytes, not {len(value)}")
+    return value
+
+
+def _number(name: str, value: int) -> int:
+    if value > MAX_NUMBER:
+        raise BadRequest("MALFORMED_REQUEST", f"{name}: at most {MAX_NUMBER}, not {value}")
     return value
 
 
@@ -176,7 +190,7 @@ def op_id_from(message: record_pb2.OpId) -> OpId:
         raise BadRequest("MALFORMED_REQUEST", "op_ids: origin and seq, or the commit id")
     return OpId(
         _optional_id("op_ids.origin", message.origin),
-        message.seq,
+        _number("op_ids.seq", message.seq),
         _optional_id("op_ids.commit_id", message.commit_id),
     )
 

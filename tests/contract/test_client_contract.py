@@ -79,6 +79,7 @@ async def test_what_was_put_is_read(client: Any, space: str) -> None:
     assert read.answer.position.space == space
 
 
+@pytest.mark.promise("merge.numbers-survive")
 async def test_numbers_keep_their_text(client: Any, space: str) -> None:
     path = f"{space}/parts/7"
     await client.put(path, '{"a": 1.10, "b": 1E3, "c": 1.0}')
@@ -132,6 +133,8 @@ async def test_a_commit_is_all_or_nothing(client: Any, space: str) -> None:
 # -- conditions --------------------------------------------------------------------------------
 
 
+@pytest.mark.promise("precondition.local")
+@pytest.mark.promise("write.hub-client")
 async def test_conditions_hold_or_nothing_happens(client: Any, space: str) -> None:
     path, other = f"{space}/parts/7", f"{space}/parts/8"
     with pytest.raises(errors.RevisionMismatch):
@@ -149,6 +152,8 @@ async def test_conditions_hold_or_nothing_happens(client: Any, space: str) -> No
     assert await client.get(other) is None
 
 
+@pytest.mark.promise("put.stale-context")
+@pytest.mark.promise("answer.context")
 async def test_a_form_opened_before_lunch_undoes_nothing(client: Any, space: str) -> None:
     path = f"{space}/parts/7"
     await client.put(path, {"state": "idle", "note": "old", "tmp": 1})
@@ -172,6 +177,7 @@ async def test_a_repeated_commit_id_has_one_effect(client: Any, door: Door, spac
     assert (await client.get(path)).value == {"n": 1}
 
 
+@pytest.mark.promise("outcome.told")
 async def test_every_commit_has_an_outcome(client: Any, space: str) -> None:
     receipt = await client.put(f"{space}/parts/7", {"n": 1})
     outcome = await receipt.outcome()
@@ -197,6 +203,7 @@ async def test_waiting_for_a_position(client: Any, space: str) -> None:
 # -- many --------------------------------------------------------------------------------------
 
 
+@pytest.mark.promise("watch.filter")
 async def test_a_listing_is_in_order_and_filtered(client: Any, space: str) -> None:
     numbers = [7, 3, 11, 1, 5]
     await client.commit([Put(f"{space}/parts/p{n:02}", {"n": n}) for n in numbers])
@@ -224,6 +231,7 @@ async def test_several_records_at_one_position(client: Any, space: str) -> None:
     assert len(positions) == 1
 
 
+@pytest.mark.promise("history.never-rewritten")
 async def test_a_history_tells_who_and_why(client: Any, space: str) -> None:
     path = f"{space}/parts/7"
     first = await client.put(path, {"n": 1})
@@ -248,6 +256,8 @@ async def test_a_history_tells_who_and_why(client: Any, space: str) -> None:
 # -- watching ----------------------------------------------------------------------------------
 
 
+@pytest.mark.promise("watch.ordered")
+@pytest.mark.promise("watch.atomic")
 async def test_a_watch_tells_every_commit_once_in_order(client: Any, space: str) -> None:
     async with client.watch(space) as watch:
         await watch.started()
@@ -276,6 +286,7 @@ async def test_a_watch_resumes_where_it_was_left(client: Any, space: str) -> Non
     assert gone.deleted and gone.value == {"n": 0}
 
 
+@pytest.mark.promise("watch.filter")
 async def test_a_watch_is_of_what_was_asked_for(client: Any, space: str) -> None:
     async with client.watch(f"{space}/a/x", filter="value.n > 1") as watch:
         await watch.started()
@@ -287,6 +298,7 @@ async def test_a_watch_is_of_what_was_asked_for(client: Any, space: str) -> None
     assert event.changes[0].record.key == "x2"
 
 
+@pytest.mark.promise("answer.context")
 async def test_what_a_watch_told_can_be_built_upon(client: Any, space: str) -> None:
     path = f"{space}/parts/7"
     async with client.watch(space) as watch:

@@ -14,6 +14,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -189,6 +190,8 @@ async def _run(steps: list[tuple]) -> None:
             await world.edge.close()
 
 
+@pytest.mark.promise("merge.edge-is-hub-plus-pending")
+@pytest.mark.promise("read.eventual.prefix")
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(STEPS, max_size=25))
 def test_the_view_is_the_hub_at_the_cursor_plus_own_pending(steps: list[tuple]) -> None:

@@ -28,6 +28,7 @@ async def test_what_is_written_is_read_at_once_and_pending(tmp_path: Path) -> No
     assert edge.pending == [frozenset({SPACE})]
 
 
+@pytest.mark.promise("concurrent.put-is-difference")
 async def test_a_put_is_reduced_to_what_differs(tmp_path: Path) -> None:
     async with edge_at(tmp_path) as edge:
         await edge.put("a", b'{"n":1,"x":2}')
@@ -62,6 +63,7 @@ async def test_decided_as_written_leaves_nothing_pending(tmp_path: Path) -> None
         assert counts == [0, 0]
 
 
+@pytest.mark.promise("concurrent.default-context")
 async def test_a_group_shares_one_transaction_and_later_ones_see_earlier_ones(
     tmp_path: Path,
 ) -> None:
@@ -90,6 +92,7 @@ async def test_a_group_shares_one_transaction_and_later_ones_see_earlier_ones(
         assert batch.seens == tuple(range(64)), "each has seen those before it"
 
 
+@pytest.mark.promise("precondition.local")
 async def test_a_refused_commit_leaves_no_trace_in_its_group(tmp_path: Path) -> None:
     async with edge_at(tmp_path) as edge:
         answers = await asyncio.gather(
@@ -109,6 +112,7 @@ def _absent(key: str) -> Precondition:
     return Precondition("things", key, exists=False)
 
 
+@pytest.mark.promise("precondition.local")
 async def test_preconditions_know_pending_and_decided_versions(tmp_path: Path) -> None:
     hub = DictHub()
     async with edge_at(tmp_path) as edge:
@@ -127,6 +131,7 @@ async def test_preconditions_know_pending_and_decided_versions(tmp_path: Path) -
         assert not any(d.outcomes for d in hub.log)
 
 
+@pytest.mark.promise("put.stale-context")
 async def test_a_put_on_an_outdated_read_is_refused_and_a_patch_merges(tmp_path: Path) -> None:
     hub = DictHub()
     async with edge_at(tmp_path) as edge:
@@ -149,6 +154,7 @@ async def test_a_put_on_an_outdated_read_is_refused_and_a_patch_merges(tmp_path:
             await edge.commit(Put("things", "a", b'{"n":4}'), context=context)
 
 
+@pytest.mark.promise("concurrent.same-edge")
 async def test_two_agents_that_did_not_see_each_other_are_concurrent(tmp_path: Path) -> None:
     hub = DictHub()
     async with edge_at(tmp_path) as edge:
@@ -161,6 +167,8 @@ async def test_two_agents_that_did_not_see_each_other_are_concurrent(tmp_path: P
     assert outcomes == ["MERGED"]
 
 
+@pytest.mark.promise("write.retry-same-id")
+@pytest.mark.promise("write.id-reused")
 async def test_a_retry_answers_the_first_commit(tmp_path: Path) -> None:
     async with edge_at(tmp_path) as edge:
         name = b"r" * 16
@@ -178,6 +186,8 @@ async def test_a_retry_answers_the_first_commit(tmp_path: Path) -> None:
         assert refused.value.reason == "COMMIT_ID_REUSED"
 
 
+@pytest.mark.promise("counter.each-once")
+@pytest.mark.promise("rule.policies-are-records")
 async def test_counters_need_their_rule_and_are_never_doubled(tmp_path: Path) -> None:
     hub = DictHub()
     hub.write(Put("things", "a", b"{}"))
@@ -211,6 +221,7 @@ async def test_outside_the_scope_nothing_is_taken(tmp_path: Path) -> None:
             await edge.reads.get(SPACE, "others", "a")
 
 
+@pytest.mark.promise("write.undeclared")
 async def test_a_strict_space_takes_declared_collections_only(tmp_path: Path) -> None:
     hub = DictHub()
     hub.set_policy("@space", b'{"strict":true}')
@@ -223,6 +234,7 @@ async def test_a_strict_space_takes_declared_collections_only(tmp_path: Path) ->
         assert refused.value.reason == "UNDECLARED_COLLECTION"
 
 
+@pytest.mark.promise("write.eventual.full")
 async def test_a_full_outbox_refuses_and_recovers(tmp_path: Path) -> None:
     hub = DictHub()
     async with edge_at(tmp_path) as edge:

@@ -89,6 +89,8 @@ async def test_a_records_history_is_walked_backwards(tmp_path: Path) -> None:
         assert entries[1].actor.id == "robot-1"
 
 
+@pytest.mark.promise("outcome.told")
+@pytest.mark.promise("coalesce.declared")
 async def test_outcomes_of_pending_decided_and_unknown_commits(tmp_path: Path) -> None:
     hub = DictHub()
     hub.set_policy("telemetry", b'{"coalesce":true}')

@@ -53,6 +53,9 @@ async def test_a_watch_tells_what_comes_after_now(tmp_path: Path) -> None:
     assert two.changes[0].record.value == b'{"n":1}', "a tombstone keeps the last value"
 
 
+@pytest.mark.promise("watch.resumable")
+@pytest.mark.promise("watch.unique")
+@pytest.mark.promise("watch.reliable")
 async def test_a_watch_resumes_from_the_tail_without_gap_or_repeat(tmp_path: Path) -> None:
     hub = DictHub()
     async with edge_at(tmp_path) as edge:
@@ -68,6 +71,7 @@ async def test_a_watch_resumes_from_the_tail_without_gap_or_repeat(tmp_path: Pat
     assert [e.changes[0].record.value for e in events[:2]] == [b'{"n":10}', b'{"n":11}']
 
 
+@pytest.mark.promise("watch.pending")
 async def test_pending_commits_are_told_and_then_their_outcome(tmp_path: Path) -> None:
     hub = DictHub()
     async with edge_at(tmp_path) as edge:
@@ -95,6 +99,7 @@ async def test_pending_commits_are_told_and_then_their_outcome(tmp_path: Path) -
         assert again.op_id.seq == 3
 
 
+@pytest.mark.promise("watch.filter")
 async def test_a_watch_is_told_what_it_asked_for(tmp_path: Path) -> None:
     hub = DictHub()
     async with edge_at(tmp_path) as edge:
@@ -109,6 +114,7 @@ async def test_a_watch_is_told_what_it_asked_for(tmp_path: Path) -> None:
         assert event.position.revision == 4
 
 
+@pytest.mark.promise("watch.slow-is-told")
 async def test_a_slow_watcher_goes_back_to_the_tail(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -125,6 +131,8 @@ async def test_a_slow_watcher_goes_back_to_the_tail(
         assert [event.position.revision for event in events] == list(range(1, 21))
 
 
+@pytest.mark.promise("resume.compacted")
+@pytest.mark.promise("watch.slow-is-told")
 async def test_a_place_that_is_no_longer_kept_is_compacted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -63,6 +63,7 @@ def test_an_edge_without_spaces_streams_at_once() -> None:
     assert Pair({}).start().edge.state is State.STREAMING
 
 
+@pytest.mark.promise("stream.credit")
 def test_credit_stops_the_edge_and_lets_it_go_on() -> None:
     pair = Pair({"site": ids(WINDOW_COMMITS * 3)}).start()
     may = []
@@ -80,6 +81,7 @@ def test_credit_stops_the_edge_and_lets_it_go_on() -> None:
     assert pair.hub.state is State.STREAMING
 
 
+@pytest.mark.promise("stream.credit")
 def test_credit_stops_the_hub_and_lets_it_go_on() -> None:
     pair = Pair({"site": []}).start()
     revision = 1
@@ -156,6 +158,7 @@ def test_yesterdays_outbox_is_noticed() -> None:
     assert pair.edge_did(a.TakeNewOrigin) == [take]
 
 
+@pytest.mark.promise("rule.downloads-do-not-wait")
 def test_downloads_do_not_wait_while_ids_are_compared() -> None:
     pair = Pair({"site": ids(100, 50)}, {"site": ids(100)})
     pair.perform_edge(pair.edge.start(pair.instant))
@@ -327,6 +330,7 @@ def alive(edge: EdgeSession, until_ns: int) -> list[a.EdgeAction]:
     return out
 
 
+@pytest.mark.promise("stream.never-wedges")
 def test_sent_and_never_decided_is_an_alarm_and_the_end() -> None:
     pair = Pair({"site": ids(3)}).start()
     assert alive(pair.edge, START + STALL_LIMIT_NS * 3)[-1] != a.Close("STALLED")
@@ -338,6 +342,7 @@ def test_sent_and_never_decided_is_an_alarm_and_the_end() -> None:
     assert out[-2].name == "UPLINK_STALLED"
 
 
+@pytest.mark.promise("stream.never-wedges")
 def test_a_comparison_that_is_never_answered_is_an_alarm_and_the_end() -> None:
     """With heartbeats answered nothing once ended it, and nothing was ever sent."""
     edge, _ = comparing()

@@ -110,6 +110,7 @@ def test_what_is_too_large_or_empty_ends_the_stream(message: m.EdgeMessage) -> N
     assert refused(session().receive(message, NOW)) == "PROTOCOL_VIOLATION"
 
 
+@pytest.mark.promise("stream.credit")
 @pytest.mark.parametrize("message", [push(count=WINDOW_COMMITS), push(size=WINDOW_BYTES)])
 def test_credit_is_kept_or_the_stream_ends(message: m.Push) -> None:
     hub = session()
@@ -124,6 +125,7 @@ def test_credit_is_kept_or_the_stream_ends(message: m.Push) -> None:
     assert hub.receive(push(), NOW) == [a.Ingest(push())]
 
 
+@pytest.mark.promise("stream.credit")
 def test_changes_are_sent_within_what_the_edge_granted() -> None:
     hub = session()
     changes = m.Changes("site", 1, 1, ORIGIN, 1, 3, b"", b"12345", 5, b"")

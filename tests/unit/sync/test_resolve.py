@@ -69,6 +69,7 @@ def test_deleting_what_is_not_there_changes_nothing() -> None:
     assert table.record().revision == 3
 
 
+@pytest.mark.promise("rule.put-names-its-base")
 @pytest.mark.parametrize("op", [patch('{"x":1}'), remove("x"), add('{"n":1}')])
 def test_an_edit_of_a_record_that_never_was_is_kept_as_a_conflict(op: object) -> None:
     table = Table()
@@ -80,6 +81,7 @@ def test_an_edit_of_a_record_that_never_was_is_kept_as_a_conflict(op: object) ->
     assert made.outcome.by_origin == b""
 
 
+@pytest.mark.promise("rule.put-names-its-base")
 def test_a_create_over_what_its_author_had_seen_is_a_conflict_never_a_create() -> None:
     table = Table()
     table.decide("A", create('{"x":1}'))
@@ -121,6 +123,7 @@ def test_equal_stamps_are_decided_by_the_name_of_the_origin() -> None:
         assert table.live() == live
 
 
+@pytest.mark.promise("concurrent.granularity")
 def test_different_fields_do_not_meet() -> None:
     table = Table()
     table.decide("A", create('{"x":1,"y":1}'))
@@ -129,6 +132,7 @@ def test_different_fields_do_not_meet() -> None:
     assert (made.kind, made.conflicts, table.live()) == ("applied", (), '{"x":2,"y":2}')
 
 
+@pytest.mark.promise("merge.numbers-survive")
 def test_the_same_value_twice_is_no_conflict_but_one_and_one_point_nought_are() -> None:
     table = Table()
     table.decide("A", create('{"x":1}'), stamp=5)
@@ -138,6 +142,7 @@ def test_the_same_value_twice_is_no_conflict_but_one_and_one_point_nought_are() 
     assert (made.kind, only(made.conflicts).theirs_value) == ("superseded", b"1.0")
 
 
+@pytest.mark.promise("commit.worst-outcome")
 def test_some_fields_win_and_some_lose_and_the_outcome_is_the_worse() -> None:
     table = Table()
     table.decide("A", create('{"x":1,"y":1,"z":1}'))
@@ -179,6 +184,7 @@ def test_a_field_that_nobody_wrote_is_free() -> None:
     assert (made.kind, made.conflicts, table.live()) == ("applied", (), '{"x":1,"y":2}')
 
 
+@pytest.mark.promise("concurrent.same-edge")
 def test_two_agents_at_one_edge_that_did_not_see_each_other_are_concurrent() -> None:
     table = Table()
     table.decide("A", create('{"x":1}'))
@@ -244,6 +250,8 @@ def test_deleting_what_another_began_meanwhile_follows_the_policy() -> None:
 # -- delete against edit -----------------------------------------------------
 
 
+@pytest.mark.promise("delete.against-edit")
+@pytest.mark.promise("merge.deleted-stays-deleted")
 @pytest.mark.parametrize("op", [patch('{"x":2}'), remove("x"), create('{"x":2}'), add('{"n":1}')])
 def test_what_was_deleted_does_not_come_back_by_one_who_had_not_seen_it(op: object) -> None:
     table = Table(COUNTER)
@@ -256,6 +264,8 @@ def test_what_was_deleted_does_not_come_back_by_one_who_had_not_seen_it(op: obje
     assert (made.outcome.by_origin, made.outcome.by_seq) == (origin("A"), 2)
 
 
+@pytest.mark.promise("delete.keeps-value")
+@pytest.mark.promise("delete.against-edit")
 @pytest.mark.parametrize(
     ("op", "live"),
     [
@@ -313,6 +323,7 @@ def test_who_joined_what_was_begun_anew_may_go_on_with_it() -> None:
     assert (made.kind, table.live()) == ("applied", '{"x":7,"y":1,"z":2}')
 
 
+@pytest.mark.promise("delete.against-edit")
 @pytest.mark.parametrize(
     ("policies", "kind", "live", "winner"),
     [(Policies(), "merged", None, "theirs"), (EDIT_WINS, "superseded", '{"x":2}', "ours")],
@@ -341,6 +352,7 @@ def test_an_edit_that_lost_to_ones_own_earlier_write_does_not_stop_the_deletion(
 # -- counters ----------------------------------------------------------------
 
 
+@pytest.mark.promise("counter.each-once")
 def test_additions_add_up_whoever_saw_whom() -> None:
     table = Table(COUNTER)
     table.decide("A", add_create('{"n":1}'))
@@ -392,6 +404,7 @@ def test_adding_to_what_is_no_integer_rejects_the_commit() -> None:
 # -- whole records -----------------------------------------------------------
 
 
+@pytest.mark.promise("concurrent.granularity")
 @pytest.mark.parametrize(("stamp", "live"), [(9, '{"y":2}'), (1, '{"x":2}')])
 def test_where_fields_belong_together_the_later_record_wins_whole(stamp: int, live: str) -> None:
     for begin in (replace, create):
@@ -436,6 +449,15 @@ def test_deleting_a_whole_record_that_another_writes(
     assert (table.live(), made.kind) == (live, kind)
 
 
+def test_where_edits_win_a_whole_record_is_revived_without_what_was_deleted() -> None:
+    """It was once mixed with the fields of the record that had been deleted."""
+    table = Table(RECORD_EDIT_WINS)
+    table.decide("A", create('{"x":1,"y":1}'))
+    table.decide("A", delete())
+    made = table.decide("B", create('{"x":2}'), base=0)
+    assert (made.kind, table.live()) == ("merged", '{"x":2}')
+
+
 def test_a_whole_record_written_on_a_deleted_one_does_not_replace_what_was_begun_anew() -> None:
     table = Table(RECORD)
     table.decide("A", create('{"x":1}'))
@@ -456,6 +478,8 @@ def test_a_patch_where_fields_belong_together_becomes_the_whole_record() -> None
 # -- whole commits -----------------------------------------------------------
 
 
+@pytest.mark.promise("commit.whole")
+@pytest.mark.promise("conflict.loser-kept")
 def test_one_rejected_operation_rejects_all_and_leaves_no_trace() -> None:
     table = Table(COUNTER)
     table.decide("A", create('{"n":"many"}'))
@@ -520,6 +544,7 @@ def at(revision: int, epoch: int = 1) -> Version:
     return Version(epoch, revision)
 
 
+@pytest.mark.promise("precondition.at-hub")
 @pytest.mark.parametrize(
     ("wanted", "holds"),
     [
@@ -552,6 +577,7 @@ def pending(base: int, seq: int, letter: str = "B") -> Precondition:
     return Precondition("robots", "r1", version=version)
 
 
+@pytest.mark.promise("precondition.pending-version")
 def test_a_pending_version_holds_while_its_commit_is_the_last_and_nothing_is_concurrent() -> None:
     table = Table()
     table.decide("A", create('{"x":1}'))
@@ -564,6 +590,7 @@ def test_a_pending_version_holds_while_its_commit_is_the_last_and_nothing_is_con
     assert not table.resolver.holds(pending(1, 1))
 
 
+@pytest.mark.promise("precondition.pending-version")
 def test_a_pending_version_fails_if_something_foreign_came_before_it() -> None:
     table = Table()
     table.decide("A", create('{"x":1}'))
