@@ -1,0 +1,207 @@
+"""What one seed means: who takes part, how slow everything is, and what goes wrong when.
+
+Every part of a plan has a stream of chance of its own, so that leaving one kind of fault out leaves
+the rest of the run as it was, as far as it does not depend on that fault.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import cloud_hub.downstream
+import cloud_hub.fanout
+import cloud_hub.history
+import cloud_hub.ingest
+import edge_agent.daemon
+import edge_agent.intake
+import edge_agent.local_store
+import edge_agent.retention
+import edge_agent.watchers
+import sync.hub_session
+import sync.origin_search
+import sync.window
+from sync.messages import Scope
+from tests.simulation.clients import COLLECTIONS
+
+FAILPOINTS = (
+    "edge.commit.before_outbox", "edge.commit.outbox_written", "edge.commit.view_written",
+    "edge.push.before", "edge.push.after", "edge.apply.before", "edge.apply.after",
+    "hub.commit.before", "hub.commit.after", "hub.answer.after", "hub.fanout.after",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Something that goes wrong at a time. `target` is a machine's name, "" for none."""
+
+    at_s: float
+    kind: str
+    target: str = ""
+    seconds: float = 0.0
+    detail: Any = None
+
+    def __str__(self) -> str:
+        words = [f"{self.at_s:.2f}s", self.kind, self.target]
+        words += [f"for {self.seconds:.1f}s"] if self.seconds else []
+        words += [str(self.detail)] if self.detail is not None else []
+        return " ".join(word for word in words if word)
+
+
+@dataclass
+class Plan:
+    """One run."""
+
+    seed: int
+    seconds: float
+    """How long there is writing and faults."""
+    edges: dict[str, dict[str, Scope]]
+    spaces: tuple[str, ...]
+    gap: float
+    push_limit: int
+    disk_slowness_s: float
+    delay_s: float
+    jitter_s: float
+    capacity: int
+    hub_clients: int
+    wanderers: int
+    knobs: list[tuple[object, str, object]] = field(default_factory=list)
+    """Limits of production code, made small so that they are reached."""
+    faults: list[Fault] = field(default_factory=list)
+
+    def describe(self) -> str:
+        edges = ", ".join(
+            name + ("" if scopes["site"].whole else " (part)")
+            for name, scopes in self.edges.items()
+        )
+        knobs = ", ".join(f"{name}={value}" for _, name, value in self.knobs)
+        lines = [
+            f"seed {self.seed}: {self.seconds:.0f} s, {edges}; spaces {', '.join(self.spaces)};"
+            f" push {self.push_limit}; delay {self.delay_s * 1000:.0f} ms; {knobs or 'no knobs'}",
+            *(f"  {fault}" for fault in self.faults),
+        ]
+        return "\n".join(lines)
+
+
+FAR_S = 0.1
+"""Beyond this a round trip takes so long that small windows alone would break every deadline."""
+
+KNOBS: tuple[tuple[object, str, tuple[object, ...]], ...] = (
+    (edge_agent.retention, "CHECKPOINT_ROWS", (20, 200)),
+    (edge_agent.retention, "WINDOW_MS", (2_000, 10_000)),
+    (edge_agent.daemon, "SWEEP_SECONDS", (0.5,)),
+    (edge_agent.watchers, "QUEUED_EVENTS", (2, 10)),
+    (edge_agent.watchers, "TAIL_BATCHES", (1, 2)),
+    (edge_agent.intake, "MAX_ARRIVALS", (1, 3)),
+    (edge_agent.local_store, "GROUP_COMMITS", (1, 3)),
+    (cloud_hub.ingest, "GROUP_COMMITS", (1, 10)),
+    (cloud_hub.fanout, "KEPT_BYTES", (1, 2_000)),
+    (cloud_hub.history, "PAGE_COMMITS", (1, 5)),
+    (cloud_hub.downstream, "BOOKMARK_NS", (100_000_000,)),
+    (sync.window, "WINDOW_COMMITS", (1, 4, 20)),
+    (sync.origin_search, "FAN_OUT", (2, 5)),
+    (sync.hub_session, "AGE_LIMIT_NS", (8_000_000_000,)),
+)
+
+
+def plan_of(
+    seed: int, luck: Callable[[str], random.Random], without: frozenset[str] = frozenset()
+) -> Plan:
+    """The plan of a seed, less some kinds of faults."""
+    shape = luck("shape")
+    seconds = shape.choice((8.0, 15.0, 15.0, 30.0))
+    plan = Plan(
+        seed=seed,
+        seconds=seconds,
+        edges={f"edge-{i + 1}": _scopes(shape, i) for i in range(shape.choice((2, 2, 3, 3, 4, 5)))},
+        spaces=("site",) if shape.random() < 0.5 else ("site", "urgent"),
+        gap=shape.choice((0.5, 1.0, 2.0)),
+        push_limit=shape.choice((1, 3, 2_000, 2_000)),
+        disk_slowness_s=shape.choice((0.0, 0.001, 0.01)),
+        delay_s=shape.choice((0.001, 0.02, 0.3)),
+        jitter_s=shape.choice((0.0, 0.005, 0.1)),
+        capacity=shape.choice((2, 16, 64)),
+        hub_clients=shape.choice((0, 1, 2)),
+        wanderers=shape.choice((0, 1, 2)),
+    )
+    far = plan.delay_s > FAR_S
+    if far:
+        plan.capacity = max(plan.capacity, 64)
+    knobs = luck("knobs")
+    for module, name, values in KNOBS:
+        if knobs.random() < 0.2 and not (far and name == "WINDOW_COMMITS"):
+            plan.knobs.append((module, name, knobs.choice(values)))
+    plan.faults = sorted(
+        (f for f in _faults(luck("faults"), plan) if f.kind not in without), key=lambda f: f.at_s
+    )
+    return plan
+
+
+def _scopes(shape: random.Random, index: int) -> dict[str, Scope]:
+    site = Scope()
+    if index and shape.random() < 0.25:
+        chosen = frozenset(shape.sample(COLLECTIONS, 4)) | {"things"}
+        site = Scope(whole=False, collections=chosen)
+    return {"site": site, "urgent": Scope()}
+
+
+MIXES = (
+    ("none",), ("network",), ("crash",), ("network", "crash"), ("network", "crash", "clock"),
+    ("power", "network"), ("disk", "network"), ("hub", "network"), ("copy", "network"),
+    ("restore", "network", "crash"), ("policy", "clock"), ("pause", "network"),
+    ("network", "crash", "power", "disk", "hub", "clock", "policy", "restore"),
+    ("network", "crash", "power", "copy", "clock", "policy"),
+)  # fmt: skip
+"""Which families of faults come together: one alone tells most, all at once finds what is left."""
+
+
+def _faults(luck: random.Random, plan: Plan) -> list[Fault]:
+    mix = luck.choice(MIXES)
+    found: list[Fault] = []
+    for family in mix:
+        count = luck.randint(1, 2 + int(plan.seconds / 6))
+        if family in ("copy", "restore", "pause", "disk"):
+            count = min(count, 2)
+        for _ in range(count if family != "none" else 0):
+            found.append(_fault(luck, family, plan))
+    return found
+
+
+def _fault(luck: random.Random, family: str, plan: Plan) -> Fault:
+    at, edge = luck.uniform(0.5, plan.seconds * 0.95), luck.choice(list(plan.edges))
+    anyone = luck.choice((edge, "hub"))
+    seconds = luck.choice((0.3, 2.0, 8.0, 20.0)) * luck.uniform(0.5, 1.5)
+    if family == "network":
+        return _network_fault(luck, at, edge, seconds)
+    if family == "crash":
+        if luck.random() < 0.7:
+            point = luck.choice(FAILPOINTS)
+            target = "hub" if point.startswith("hub") else edge
+            return Fault(at, "failpoint", target, luck.uniform(0.1, 5.0), point)
+        return Fault(at, luck.choice(("crash", "restart")), anyone, luck.uniform(0.1, 5.0))
+    if family == "power":
+        return Fault(at, luck.choice(("power", "power", "old_replica")), edge, 1.0)
+    if family == "disk":
+        return Fault(at, luck.choice(("disk_full", "disk_broken")), edge, seconds)
+    if family == "hub":
+        return Fault(at, "storage", "hub", seconds, luck.choice((0.1, 0.5, 1.0)))
+    if family == "copy":
+        return Fault(at, "copy", edge, luck.uniform(0.1, 3.0))
+    if family == "restore":
+        kind = luck.choice(("old_outbox", "old_outbox", "old_files"))
+        return Fault(at, kind, edge, luck.uniform(0.1, 3.0), luck.uniform(0.5, 10.0))
+    if family == "policy":
+        return Fault(at, "policy", "", 0.0, luck.randrange(1_000))
+    if family == "clock":
+        detail = luck.choice((5_000, -5_000, 3 * 86_400_000, -3 * 86_400_000, -(10**11), 0))
+        return Fault(at, "clock", anyone if abs(detail) <= 5_000 else edge, 0.0, detail)
+    assert family == "pause", family
+    return Fault(at, "pause", edge, luck.choice((5.0, 60.0, 900.0)))
+
+
+def _network_fault(luck: random.Random, at: float, edge: str, seconds: float) -> Fault:
+    kind = luck.choice(("cut", "cut", "down", "hang", "stall", "stall", "slow_reader"))
+    detail = luck.choice(("up", "down", "both")) if kind == "stall" else None
+    return Fault(at, kind, edge, 0.0 if kind == "cut" else seconds, detail)

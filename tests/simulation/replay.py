@@ -1,0 +1,78 @@
+"""The log replayed by another hand than production's: plain JSON objects, a dozen lines of rules.
+
+Invariant: `at(name, revision)` is the record's live value after that revision, None if absent.
+"""
+
+from __future__ import annotations
+
+import json
+from bisect import bisect_right
+from collections.abc import Iterable
+from typing import Any
+
+from sync.commit import Kind
+from tests.simulation.evidence import Entry, Name
+
+Value = dict[str, Any] | None
+
+
+def step(kind: int, payload: bytes, live: Value) -> Value:
+    """The live value after one operation."""
+    if kind == Kind.DELETE:
+        return None
+    if kind == Kind.NONE:
+        return live
+    content: Any = json.loads(payload)
+    if kind == Kind.REPLACE or (kind == Kind.CREATE and live is None):
+        return dict(content)
+    if kind == Kind.CREATE:
+        return {**(live or {}), **content}
+    if kind in (Kind.ADD, Kind.ADD_CREATE):
+        if live is None and kind == Kind.ADD:
+            return None
+        had = live or {}
+        return {**had, **{name: had.get(name, 0) + more for name, more in content.items()}}
+    if live is None:
+        return None
+    if kind == Kind.PATCH:
+        return {**live, **content}
+    assert kind == Kind.REMOVE, kind
+    return {name: value for name, value in live.items() if name not in content}
+
+
+class Replay:
+    """Every state that a space ever had."""
+
+    def __init__(self, entries: Iterable[Entry]) -> None:
+        self._states: dict[Name, tuple[list[int], list[Value]]] = {}
+        for entry in entries:
+            for op in entry.ops:
+                if op.kind != Kind.NONE:
+                    self._write((op.collection, op.key), entry.revision, op.kind, op.payload)
+
+    def _write(self, name: Name, revision: int, kind: int, payload: bytes) -> None:
+        revisions, values = self._states.setdefault(name, ([0], [None]))
+        after = step(kind, payload, values[-1])
+        if revisions[-1] == revision:
+            values[-1] = after
+        else:
+            revisions.append(revision)
+            values.append(after)
+
+    def at(self, name: Name, revision: int) -> Value:
+        return self.state(name, revision)[1]
+
+    def state(self, name: Name, revision: int) -> tuple[int, Value]:
+        """The revision that last wrote a record, and its value then."""
+        revisions, values = self._states.get(name, ([0], [None]))
+        place = bisect_right(revisions, revision) - 1
+        return revisions[place], values[place]
+
+    def live(self, revision: int) -> dict[Name, tuple[int, dict[str, Any]]]:
+        """All live records after a revision."""
+        found = {}
+        for name in self._states:
+            at, value = self.state(name, revision)
+            if value is not None:
+                found[name] = at, value
+        return found

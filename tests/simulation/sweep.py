@@ -1,0 +1,46 @@
+"""Running seeds and telling what came of them."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+
+from tests.simulation import world
+from tests.simulation.plan import FAILPOINTS, Plan, plan_of
+from tests.simulation.world import Result
+
+
+def plan(seed: int, without: frozenset[str] = frozenset()) -> Plan:
+    """What a seed means."""
+    return plan_of(seed, lambda name: random.Random(f"{seed}:plan:{name}"), without)
+
+
+def run_seed(seed: int, without: frozenset[str] = frozenset()) -> Result:
+    """One run."""
+    return world.run(plan(seed, without))
+
+
+def failure(result: Result, without: frozenset[str] = frozenset()) -> str:
+    """What broke, and the command that repeats it."""
+    left_out = "".join(f" --without {kind}" for kind in sorted(without))
+    return "\n".join(
+        [
+            f"seed {result.seed} breaks {len(result.problems)} promises:",
+            *(f"  {problem}" for problem in result.problems[:5]),
+            f"  repeat: python -m tests.simulation --seed {result.seed} --trace{left_out}",
+        ]
+    )
+
+
+def summary(seeds: int, failed: list[Result], reached: Counter[str], seconds: float) -> str:
+    """One paragraph about many runs."""
+    never = [name for name in FAILPOINTS if not reached[name]]
+    never += [f"crash at {name}" for name in FAILPOINTS if not reached[f"crash at {name}"]]
+    lines = [f"{seeds} seeds, {len(failed)} failed, {seconds:.0f} s"]
+    if failed:
+        kinds = Counter(p.partition("]")[0] + "]" for r in failed for p in r.problems)
+        lines.append(", ".join(f"{kind} {count}" for kind, count in kinds.most_common()))
+        lines.append("failed: " + " ".join(str(r.seed) for r in failed))
+    if never:
+        lines.append("never reached: " + ", ".join(never))
+    return "\n".join(lines)
