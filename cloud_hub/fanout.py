@@ -45,7 +45,8 @@ class _Space:
     head: Head | None = None
     rows: deque[LogRow] = field(default_factory=deque)
     size: int = 0
-    listeners: set[asyncio.Event] = field(default_factory=set)
+    listeners: dict[asyncio.Event, None] = field(default_factory=dict)
+    """In the order they came, so that the same events are told in the same order in every run."""
 
 
 class Fanout:
@@ -54,15 +55,33 @@ class Fanout:
     def __init__(self, read_rows: ReadRows) -> None:
         self._read_rows = read_rows
         self._spaces: dict[str, _Space] = {}
-        self._encodings: OrderedDict[tuple[str, int, Scope, str], LogRow | None] = OrderedDict()
+        self._encodings: OrderedDict[tuple[str, int, Scope, str, bool], LogRow | None] = (
+            OrderedDict()
+        )
+        self.closed = False
+        """Nothing more will be published; who listens is to leave."""
+
+    def close(self) -> None:
+        """Sends all listeners away: the hub stops."""
+        self.closed = True
+        for state in self._spaces.values():
+            for listener in state.listeners:
+                listener.set()
 
     def publish(self, space: str, rows: Sequence[LogRow], head: Head) -> None:
-        """Rows that are durable, consecutive with those before."""
+        """Rows that are durable, in order, and the head after them.
+
+        News that are older than what is known are ignored; rows that another process has decided
+        are left to the log.
+        """
         state = self._state(space)
-        before = state.head.revision if state.head else None
-        if rows and before is not None and rows[0].first_revision != before + 1:
-            state.rows.clear()  # another process decided what is between
-            state.size = 0
+        if state.head is not None:
+            if (head.epoch, head.revision) < (state.head.epoch, state.head.revision):
+                return
+            first = rows[0].first_revision if rows else head.revision + 1
+            if first != state.head.revision + 1:
+                state.rows.clear()
+                state.size = 0
         for row in rows:
             state.rows.append(row)
             state.size += row.size
@@ -84,10 +103,10 @@ class Fanout:
 
     def listen(self, space: str, wake: asyncio.Event) -> None:
         """Sets `wake` at every publication in a space, until `forget`."""
-        self._state(space).listeners.add(wake)
+        self._state(space).listeners[wake] = None
 
     def forget(self, space: str, wake: asyncio.Event) -> None:
-        self._state(space).listeners.discard(wake)
+        self._state(space).listeners.pop(wake, None)
 
     async def rows_after(self, space: str, revision: int) -> Sequence[LogRow]:
         """A bounded number of rows after `revision`, oldest first; empty at the head."""
@@ -98,18 +117,21 @@ class Fanout:
             return [row for row in state.rows if row.last_revision > revision]
         return await self._read_rows(space, revision)
 
-    def encoded(self, row: LogRow, space: str, scope: Scope, codec_name: str) -> LogRow | None:
+    def encoded(
+        self, row: LogRow, space: str, scope: Scope, codec_name: str, *, own: bool = False
+    ) -> LogRow | None:
         """The row as a stream of this scope and codec gets it; None if nothing of it is inside.
 
-        As it is in the log where that will do, else encoded once per scope and codec.
+        As it is in the log where that will do, else encoded once per scope and codec. An edge is
+        told what became of its `own` commits whatever its scope.
         """
         if scope.whole and row.codec == codec_name:
             return row
-        key = (space, row.last_revision, scope, codec_name)
+        key = (space, row.last_revision, scope, codec_name, own)
         if key in self._encodings:
             self._encodings.move_to_end(key)
             return self._encodings[key]
-        encoded = _within(row, space, scope, codec_name)
+        encoded = _within(row, space, scope, codec_name, own=own)
         self._encodings[key] = encoded
         if len(self._encodings) > KEPT_ENCODINGS:
             self._encodings.popitem(last=False)
@@ -119,11 +141,12 @@ class Fanout:
         return self._spaces.setdefault(space, _Space())
 
 
-def _within(row: LogRow, space: str, scope: Scope, codec_name: str) -> LogRow | None:
+def _within(row: LogRow, space: str, scope: Scope, codec_name: str, *, own: bool) -> LogRow | None:
     decided = row.decided(space)
     names = set(decided.batch.collections)
     inside = frozenset(name for name in names if scope.covers(name))
-    if not inside:
+    # Emptied and lost commits have no operations, and still are revisions of the whole.
+    if not inside and not own and not scope.whole:
         return None
     if inside == names and row.codec == codec_name:
         return row

@@ -50,6 +50,9 @@ DATABASE_NAME = "hub.db"
 HOUSEKEEPING_SECONDS = 5.0
 """How often edges' reports are written and old commit ids forgotten."""
 
+POLL_SECONDS = 0.25
+"""How soon a reader at one process sees what was decided at another."""
+
 DRAIN_SECONDS = 10.0
 """Time for calls in flight; what has been taken is decided in any case."""
 
@@ -145,12 +148,15 @@ class Hub:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serves until `stop` is set, then drains."""
-        keeper = asyncio.create_task(self.keep_house())
+        tasks = [asyncio.create_task(self.keep_house(), name="house")]
+        if self.settings.database:  # SQLite has one process
+            tasks.append(asyncio.create_task(self.follow(), name="follow"))
         try:
             await stop.wait()
         finally:
-            keeper.cancel()
-            await asyncio.gather(keeper, return_exceptions=True)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
             await self.drain()
 
     async def drain(self) -> None:
@@ -158,6 +164,7 @@ class Hub:
         await self._health.enter_graceful_shutdown()
         await self.streams.close("SHUTTING_DOWN", "the hub stops", 500)
         await self.ingest.close()
+        self.fanout.close()
         if self._server is not None:
             await self._server.stop(DRAIN_SECONDS)
         await self.streams.save()
@@ -165,18 +172,32 @@ class Hub:
     # -- house -----------------------------------------------------------------
 
     async def prepare(self) -> None:
-        """Learns where every space is."""
+        """Learns where every space is; tells readers of what other processes have decided."""
 
         async def work(tx: Transaction) -> list[tuple[str, Head]]:
             found: list[tuple[str, Head]] = []
             page = await heads.page(tx, "", change_log.MAX_ROWS)
             while page:
-                found += [(head.space, await _published(tx, head)) for head in page]
+                news = [head for head in page if self._is_news(head)]
+                found += [(head.space, await _published(tx, head)) for head in news]
                 page = await heads.page(tx, page[-1].space, change_log.MAX_ROWS)
             return found
 
         for space, head in await self.driver.read(work):
             self.fanout.publish(space, (), head)
+
+    def _is_news(self, head: heads.Head) -> bool:
+        known = self.fanout.head(head.space)
+        return known is None or (head.epoch, head.revision) > (known.epoch, known.revision)
+
+    async def follow(self) -> None:
+        """Looks for the commits of other processes on the same database, until cancelled."""
+        while True:
+            await asyncio.sleep(POLL_SECONDS)
+            try:
+                await self.prepare()
+            except Exception as error:  # noqa: BLE001 - the database may be away for a while
+                _log.warning("looking for other processes' commits failed", exc_info=error)
 
     async def keep_house(self) -> None:
         """Until cancelled."""

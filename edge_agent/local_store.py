@@ -187,10 +187,11 @@ class LocalStore:
             taken = await self._files.in_outbox(lambda c: self._take(c, group))
         if taken.batches:
             self._view_is_behind = True
+            # It is durable: the hub may have it while the view is still being written.
+            self._on_pending(frozenset(taken.views))
             await self._show(taken)
             self.commits += len(taken.drafts)
             self._on_commits(self._files.outbox.origin.id, taken.drafts)
-            self._on_pending(frozenset(taken.views))
         return taken
 
     async def _show(self, taken: _Taken) -> None:
