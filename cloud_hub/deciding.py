@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from cloud_hub.origins import Watermark
 from cloud_hub.repeats import First, remember, without_repeats
@@ -21,7 +21,7 @@ from cloud_hub.submissions import AuthorContext, Pushed, Receipt, Requested, Voi
 from holdfast.host.door import Refusal
 from sync import messages as m
 from sync.apply import apply
-from sync.batch import Batch, Decided, batch_of
+from sync.batch import MAX_PAYLOAD_BYTES, Batch, Decided, batch_of, pieces
 from sync.clock import decide_stamp, stamp_at
 from sync.commit import (
     Actor,
@@ -158,12 +158,12 @@ class Decider:
         number = got.numbers[self.hub_origin]
         seq = got.marks.get(number, NOTHING_DECIDED).seq + 1
         commit = self._commit(item, seq)
-        entry = self._decide(
+        decided = self._decide(
             batch_of(got.space, self.hub_origin, got.lineage.present.ordinal, [commit]),
             number, None,
         )  # fmt: skip
         return self._receipt(self.hub_origin, seq, item.commit_id, self.revision,
-                             entry.decided.outcome(0))  # fmt: skip
+                             decided.outcome(0))  # fmt: skip
 
     def _commit(self, item: Requested, seq: int) -> Commit:
         base, seen = self.revision, item.context.seen if item.context else ()
@@ -208,6 +208,8 @@ class Decider:
                 self._check_policy(request.key, live)
             views[key] = live
             ops.extend(reduced)
+        if sum(len(op.payload) for op in ops) > MAX_PAYLOAD_BYTES // 2:
+            raise Refusal("COMMIT_TOO_LARGE")
         return tuple(ops)
 
     def _check_permitted(self, item: Requested, request: Request) -> None:
@@ -282,7 +284,7 @@ class Decider:
     def _decide(
         self, batch: Batch, number: int, pushed: Pushed | None, *,
         forced: Mapping[int, Outcome] | None = None, refused: Mapping[int, str] | None = None,
-    ) -> Entry:  # fmt: skip
+    ) -> Decided:  # fmt: skip
         got = self.loaded
         batch, repeats = without_repeats(batch, got.firsts)
         bases = self._bases(batch)
@@ -301,8 +303,10 @@ class Decider:
             previous=tuple(made.previous),
             outcomes=made.outcomes,
         )
-        entry = Entry(decided, number, pushed if untouched else None, tuple(made.conflicts))
-        self.entries.append(entry)
+        if untouched:  # it fits a message, since it came in one
+            self.entries.append(Entry(decided, number, pushed, tuple(made.conflicts)))
+        else:
+            self.entries += _entries(decided, number, made.conflicts)
         self.revision, self.stamp_max = decided.last_revision, max(self.stamp_max, *stamps)
         got.marks[number] = Watermark(
             batch.last_seq, batch.commit_ids[-1], self.revision, stamps[-1]
@@ -310,7 +314,7 @@ class Decider:
         remember(decided, got.firsts)
         if POLICIES in decided.batch.collections:
             self._follow_policies(decided)
-        return entry
+        return decided
 
     def _follow_policies(self, decided: Decided) -> None:
         """What comes after a change of policy is decided by it, in this group too."""
@@ -366,7 +370,7 @@ class Decider:
         stamps: list[int] = []
         for index, (claimed, base) in enumerate(zip(batch.claimed, bases, strict=True)):
             # A base that is not among the floors is this hub's own: the very head.
-            last = max(last, floors[base] if base in floors else self.stamp_max)
+            last = max(last, floors.get(base, self.stamp_max))
             if index in extras:
                 last = max(last, self._seen_stamp(extras[index]))
             last = decide_stamp(claimed, hub_ms, last)
@@ -378,6 +382,20 @@ class Decider:
         marks, numbers = self.loaded.marks, self.loaded.numbers
         found = (marks.get(numbers.get(origin, 0), NOTHING_DECIDED) for origin, _ in extra.seen)
         return max((mark.stamp for mark in found), default=0)
+
+
+def _entries(decided: Decided, number: int, conflicts: Sequence[Conflict]) -> list[Entry]:
+    """What the hub has changed, as entries that each fit a message."""
+    parts = pieces(decided)
+    if len(parts) == 1:
+        return [Entry(decided, number, None, tuple(conflicts))]
+    entries, start = [], 0
+    for part in parts:
+        mine = (c for c in conflicts if start <= c.index < start + len(part.batch))
+        moved = tuple(replace(c, index=c.index - start) for c in mine)
+        entries.append(Entry(part, number, None, moved))
+        start += len(part.batch)
+    return entries
 
 
 def _gap(batch: Batch, mark: Watermark) -> m.PushRefused | None:

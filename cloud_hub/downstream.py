@@ -40,7 +40,8 @@ class _Followed:
 
 
 class Downstream:
-    """Picks the next message of a stream; `wake` is set when there may be one."""
+    """Picks the next message of a stream; `wake` is set when there may be one. `own` are the
+    origins of its edge, which is told of their commits whatever its scope."""
 
     def __init__(
         self,
@@ -49,9 +50,10 @@ class Downstream:
         spaces: Sequence[m.SpaceHello],
         codec_name: str,
         wake: asyncio.Event,
+        own: frozenset[bytes] = frozenset(),
     ) -> None:
         self._fanout, self._key, self._wake = fanout, key, wake
-        self._codec = codec_name
+        self._codec, self._own = codec_name, own
         self._followed = [_Followed(s.space, s.scope, s.cursor.revision) for s in spaces]
         for followed in self._followed:
             fanout.listen(followed.space, wake)
@@ -79,7 +81,9 @@ class Downstream:
                 return self._bookmark(followed, now_ns)
             row = followed.rows.popleft()
             followed.revision = row.last_revision
-            encoded = self._fanout.encoded(row, followed.space, followed.scope, self._codec)
+            encoded = self._fanout.encoded(
+                row, followed.space, followed.scope, self._codec, own=row.origin_id in self._own
+            )
             if encoded is not None:
                 return self._changes(followed.space, encoded)
 

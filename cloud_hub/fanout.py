@@ -11,15 +11,23 @@ Invariant: the rows kept for a space are consecutive and end at its head.
 from __future__ import annotations
 
 import asyncio
+from bisect import bisect_right
 from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 
 from cloud_hub.change_log import LogRow
 from sync.messages import CollectionDigest, Scope
 
 KEPT_BYTES = 32 << 20
 """Rows kept per space: some 500,000 small changes, which covers a reconnect of everybody."""
+
+ROW_BYTES = 512
+"""What a row takes beside its header and block: small ones are mostly that."""
+
+PAGE_ROWS, PAGE_BYTES = 256, 4 << 20
+"""Handed to a reader at once: he holds them while they are sent, perhaps slowly."""
 
 KEPT_ENCODINGS = 64
 """Encodings for scopes: a page of rows for the few scopes that a fleet has."""
@@ -84,9 +92,9 @@ class Fanout:
                 state.size = 0
         for row in rows:
             state.rows.append(row)
-            state.size += row.size
+            state.size += row.size + ROW_BYTES
         while state.size > KEPT_BYTES and len(state.rows) > 1:
-            state.size -= state.rows.popleft().size
+            state.size -= state.rows.popleft().size + ROW_BYTES
         state.head = head
         for listener in state.listeners:
             listener.set()
@@ -114,7 +122,7 @@ class Fanout:
         if state.head is not None and revision >= state.head.revision:
             return ()
         if state.rows and state.rows[0].first_revision <= revision + 1:
-            return [row for row in state.rows if row.last_revision > revision]
+            return _page(state.rows, revision)
         return await self._read_rows(space, revision)
 
     def encoded(
@@ -139,6 +147,19 @@ class Fanout:
 
     def _state(self, space: str) -> _Space:
         return self._spaces.setdefault(space, _Space())
+
+
+def _page(rows: deque[LogRow], revision: int) -> list[LogRow]:
+    """The first rows after a revision, found without a look at all that are kept."""
+    first = bisect_right(rows, revision, key=attrgetter("last_revision"))
+    page: list[LogRow] = []
+    size = 0
+    for index in range(first, min(len(rows), first + PAGE_ROWS)):
+        size += rows[index].size
+        if page and size > PAGE_BYTES:
+            break
+        page.append(rows[index])
+    return page
 
 
 def _within(row: LogRow, space: str, scope: Scope, codec_name: str, *, own: bool) -> LogRow | None:

@@ -217,6 +217,9 @@ class _Fates:
             return Fate(op_id, Outcome(OutcomeKind.PENDING, "OUTCOME_NOT_RETAINED"), None)
         batch = decided.batch
         name = OpId(batch.origin, batch.first_seq + index, batch.commit_ids[index])
+        if op_id.commit_id and any(name.commit_id) and op_id.commit_id != name.commit_id:
+            # A copy's commit stands there; the one that was asked for has another name by now.
+            return Fate(op_id, Outcome(OutcomeKind.PENDING, "ORIGIN_COPIED"), None)
         position = Position(decided.epoch, self.space, decided.first_revision + index)
         return Fate(name, decided.outcome(index), position)
 

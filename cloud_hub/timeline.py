@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from cloud_hub import change_log
 from cloud_hub.storage.driver import Transaction
@@ -45,12 +46,16 @@ class Step:
     extra: Extra
 
 
-class Timeline:
-    """Walks within one transaction."""
+Rows: TypeAlias = OrderedDict[int, Decided]
+"""Rows of one space, unpacked, by their first revisions."""
 
-    def __init__(self, tx: Transaction, space: str) -> None:
+
+class Timeline:
+    """Walks within one transaction. `rows` are kept from an earlier walk."""
+
+    def __init__(self, tx: Transaction, space: str, rows: Rows | None = None) -> None:
         self._tx, self._space = tx, space
-        self._rows: OrderedDict[int, Decided] = OrderedDict()
+        self._rows: Rows = OrderedDict() if rows is None else rows
 
     async def steps(self, collection: str, key: str, revision: int) -> AsyncIterator[Step]:
         """The chain of a record from a revision that changed it, newest first."""
@@ -116,7 +121,10 @@ def _step(decided: Decided, revision: int, collection: str, key: str) -> Step:
         for i in range(start, start + batch.op_counts[index])
         if batch.keys[i] == key and batch.collections[i] == collection and batch.kinds[i]
     ]
-    assert mine, (collection, key, revision)
+    if not mine:  # the chain never leads there, but somebody may have made up a page token
+        raise Refusal(
+            "PAGE_TOKEN_INVALID", f"revision {revision} did not change {collection}/{key}"
+        )
     return Step(
         revision=revision,
         previous=decided.previous[mine[0]],

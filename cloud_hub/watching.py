@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from cloud_hub.change_log import LogRow
 from cloud_hub.storage.driver import Driver, Transaction
-from cloud_hub.timeline import Timeline
+from cloud_hub.timeline import Rows, Timeline
 from sync.apply import apply
 from sync.batch import Decided
 from sync.commit import Actor, Extra, OpId, Outcome
@@ -96,11 +96,17 @@ class Events:
         return bases
 
     async def _rebuilt(self, space: str, missing: dict[Key, int]) -> dict[Key, bytes | None]:
-        async def work(tx: Transaction) -> dict[Key, bytes | None]:
-            timeline = Timeline(tx, space)
-            return {key: await timeline.rebuild(*key, at) for key, at in missing.items()}
+        """One by one, since long histories take a while and others wait to read; what is past
+        does not change in between."""
+        rows: Rows = OrderedDict()
+        found: dict[Key, bytes | None] = {}
+        for key, at in missing.items():
 
-        return await self._driver.read(work)
+            async def work(tx: Transaction, key: Key = key, at: int = at) -> bytes | None:
+                return await Timeline(tx, space, rows).rebuild(*key, at)
+
+            found[key] = await self._driver.read(work)
+        return found
 
     def _keep(self, space: str, decided: Decided, values: dict[Key, bytes | None]) -> None:
         """Notes the values after the row, which `values` holds by now, with their revisions."""

@@ -40,6 +40,7 @@ from holdfast.host.channels import server_options
 from holdfast.host.clock import BootClock, Clock
 from holdfast.host.door import UnknownMethods, add_service
 from holdfast.host.health import add_health
+from holdfast.host.sqlite import Corrupt
 from holdfast.v1 import edge_service_pb2, state_service_pb2
 from sync.commit import Actor
 from sync.messages import Scope
@@ -107,10 +108,15 @@ class EdgeAgent:
             on_pending=lambda _spaces: self.uplink.pending(),
             on_commits=self.watchers.commits_taken,
         )
-        waiting = Waiting(files, self.reads, self.uplink)
+        self.waiting = Waiting(files, self.reads, self.uplink)
         self.states = {
             path: StateService(
-                files, self.store, self.reads, self.watchers, waiting, settings.actors.get(path)
+                files,
+                self.store,
+                self.reads,
+                self.watchers,
+                self.waiting,
+                settings.actors.get(path),
             )
             for path in settings.sockets
         }
@@ -134,8 +140,14 @@ class EdgeAgent:
         """Makes the files agree. Raises HostError."""
         if self.settings.outbox_limit_bytes:
             self.files.outbox.limit_bytes = self.settings.outbox_limit_bytes
-        await reconcile.reconcile(self.files)
-        await self._learn_ranks()
+        try:
+            await reconcile.reconcile(self.files)
+            await self._learn_ranks()
+        except Corrupt as error:
+            if not self.files.replica_damaged:
+                raise  # it is the outbox, which nothing else knows
+            _log.error("the replica is damaged and begins from zero: %s", error)
+            await reconcile.replace_replica(self.files, "REPLICA_DAMAGED")
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serves until `stop` is set, then drains."""
@@ -164,6 +176,8 @@ class EdgeAgent:
     async def drain(self) -> None:
         """Ends in order: nothing that was taken is left unanswered."""
         await self._health.enter_graceful_shutdown()
+        self.watchers.close()
+        self.waiting.close()
         await asyncio.gather(*(server.stop(DRAIN_SECONDS) for server in self._servers.values()))
         await self.store.close()
         await retention.sweep(self.files, force=True)
@@ -196,6 +210,10 @@ class EdgeAgent:
             await asyncio.sleep(SWEEP_SECONDS)
             rounds += 1
             try:
+                if self.files.replica_damaged:
+                    await reconcile.replace_replica(self.files, "REPLICA_DAMAGED")
+                    self.uplink.begin_again("REPLICA_DAMAGED")
+                await self.store.catch_up()
                 await retention.sweep(self.files, force=rounds % QUIET_ROUNDS == 0)
             except Exception as error:  # noqa: BLE001 - house-keeping waits for better times
                 _log.warning("sweeping failed", exc_info=error)

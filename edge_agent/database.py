@@ -18,7 +18,7 @@ import asyncio
 import contextlib
 import logging
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -28,7 +28,7 @@ from edge_agent.outbox import SQL, Outbox
 from holdfast.host.clock import Clock
 from holdfast.host.datadir import DataDirectory
 from holdfast.host.migrations import MigrationChanged, load
-from holdfast.host.sqlite import Corrupt, Database, Pragmas, SqliteFile, transact
+from holdfast.host.sqlite import Checkpoint, Corrupt, Database, Pragmas, SqliteFile, transact
 from holdfast.host.sqlite_file import connect
 from holdfast.host.sqlite_migrations import migrate
 
@@ -55,13 +55,53 @@ class Opener(Protocol):
 
 
 @dataclass(slots=True)
+class ReplicaFile:
+    """A connection to the replica that remembers that the file was found damaged: whoever met the
+    damage is told, and house-keeping begins it anew."""
+
+    file: SqliteFile
+    damaged: bool = False
+
+    @property
+    def changes_since_checkpoint(self) -> int:
+        return self.file.changes_since_checkpoint
+
+    async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        with self._noticed():
+            return await self.file.run(work)
+
+    async def transaction(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        with self._noticed():
+            return await self.file.transaction(work)
+
+    async def snapshot(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        with self._noticed():
+            return await self.file.snapshot(work)
+
+    async def checkpoint(self, *, truncate: bool = False) -> Checkpoint:
+        with self._noticed():
+            return await self.file.checkpoint(truncate=truncate)
+
+    async def close(self) -> None:
+        await self.file.close()
+
+    @contextlib.contextmanager
+    def _noticed(self) -> Iterator[None]:
+        try:
+            yield
+        except Corrupt:
+            self.damaged = True
+            raise
+
+
+@dataclass(slots=True)
 class EdgeFiles:
     """The open files. `replica` and `reader` are other objects after `replace_replica`."""
 
     directory: Path
     outbox_file: SqliteFile
-    replica: SqliteFile
-    reader: SqliteFile
+    replica: ReplicaFile
+    reader: ReplicaFile
     outbox: Outbox
     clock: Clock
     new_id: Callable[[], bytes]
@@ -97,9 +137,15 @@ class EdgeFiles:
 
     # -- the replica ---------------------------------------------------------
 
+    @property
+    def replica_damaged(self) -> bool:
+        """Whether the replica was found damaged, and not begun anew since."""
+        return self.replica.damaged or self.reader.damaged
+
     async def replace_replica(self, reason: str) -> None:
         """Sets the replica aside, damaged, and begins one from zero. The caller holds `writing`,
         and puts the view together again from the outbox."""
+        self.replica.damaged = True  # and it stays so if no new one can be begun now
         await self.outbox_file.run(self._close_view)
         for file in (self.reader, self.replica):
             with contextlib.suppress(Exception):
@@ -171,7 +217,10 @@ async def open_files(
         await outbox_file.run(lambda c: migrate(c, _OUTBOX_MIGRATIONS, clock.wall_ms()))
         outbox = await outbox_file.run(lambda c: Outbox.load(c, edge, new_id))
         rebuilds = await outbox_file.run(_rebuilds)
-        replica_path, reason = path / REPLICA_NAME, ""
+        replica_path = path / REPLICA_NAME
+        # An outbox that knows a hub's history has had a replica of it.
+        gone = bool(outbox.lineage) and not replica_path.exists()
+        reason = "REPLICA_MISSING" if gone else ""
         try:
             replica, reader = await _open_replica(replica_path, opener, clock.wall_ms())
         except (Corrupt, MigrationChanged, sqlite3.DatabaseError) as error:
@@ -190,11 +239,14 @@ async def open_files(
     return files
 
 
-async def _open_replica(path: Path, opener: Opener, wall_ms: int) -> tuple[SqliteFile, SqliteFile]:
+async def _open_replica(
+    path: Path, opener: Opener, wall_ms: int
+) -> tuple[ReplicaFile, ReplicaFile]:
     replica = await opener(path, Pragmas(synchronous="NORMAL"))
     try:
         await replica.run(lambda c: migrate(c, _REPLICA_MIGRATIONS, wall_ms))
-        return replica, await opener(path, Pragmas(), read_only=True)
+        reader = await opener(path, Pragmas(), read_only=True)
+        return ReplicaFile(replica), ReplicaFile(reader)
     except BaseException:
         await replica.close()
         raise

@@ -13,10 +13,12 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 
 from edge_agent import reconcile, replica
+from edge_agent import standing as standings
 from edge_agent.database import EdgeFiles
 from edge_agent.replica import Applied, Diverged, Marked, OutOfOrder
 from edge_agent.tail import Arrival
 from holdfast.host import failpoints
+from holdfast.host.errors import HostError
 from holdfast.host.sqlite import Corrupt
 from sync import codec
 from sync import messages as m
@@ -28,6 +30,8 @@ MAX_ARRIVALS = 64
 
 BEFORE_APPLY = failpoints.declare("edge.apply.before")
 AFTER_APPLY = failpoints.declare("edge.apply.after")
+
+_ANOTHER_HISTORY = frozenset({"FORK_DETECTED", "CURSOR_INVALID"})
 
 OnApplied = Callable[[Applied, Sequence[Arrival]], None]
 OnMarked = Callable[[Position], None]
@@ -42,6 +46,13 @@ class ReplicaReset(Exception):
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
         self.reason = reason
+
+
+class Unreadable(HostError):
+    """The hub sent what this version cannot read; the replica stays as it is."""
+
+    reason = "PROTOCOL_VIOLATION"
+    default_remedy = "compare the versions of hub and edge, and read the log of the hub"
 
 
 class Intake:
@@ -61,22 +72,26 @@ class Intake:
 
     async def apply(self, space: str, changes: Sequence[m.Changes], codec_name: str) -> Applied:
         """Applies consecutive changes of one space. Raises ReplicaReset, HostError."""
+        arrivals, unreadable = _arrivals(changes, codec_name)
+        if unreadable is not None and not arrivals:
+            raise unreadable
         try:
-            arrivals = [_arrival(each, codec_name) for each in changes]
             BEFORE_APPLY()
             ordinals, whole = self._files.outbox.ordinals, self._whole(space)
             applied = await self._files.replica.run(
                 lambda c: replica.apply(c, space, arrivals, ordinals, whole=whole)
             )
             AFTER_APPLY()
-        except (OutOfOrder, Diverged, MalformedBatch) as error:
+        except (OutOfOrder, Diverged) as error:
             raise await self._reset(space, error) from error
         except Corrupt as error:
             raise await self._replace(error) from error
-        self.applied += sum(each.count for each in changes)
+        self.applied += sum(each.changes.count for each in arrivals)
         self._on_applied(applied, arrivals)
         if await reconcile.part_from_copies(self._files, arrivals):
             raise ReplicaReset("ORIGIN_COPIED", "another database writes under this origin")
+        if unreadable is not None:
+            raise unreadable
         return applied
 
     async def mark(self, bookmark: m.Bookmark) -> Marked:
@@ -106,13 +121,16 @@ class Intake:
             self._files.alarms.clear("DIGEST_MISMATCH")
 
     async def reset(self, space: str, reason: str) -> None:
-        """Begins the replica of a space from zero."""
+        """Begins the replica of a space from zero. One of another history is kept aside whole,
+        since it may be the last to hold what the hub has lost."""
         self.verified.pop(space, None)
-        await reconcile.reset_replica(self._files, space, reason)
+        standing = await self._files.replica.run(lambda c: standings.load(c, space))
+        if reason in _ANOTHER_HISTORY and standing.cursor.revision:
+            await reconcile.replace_replica(self._files, reason)
+        else:
+            await reconcile.reset_replica(self._files, space, reason)
 
-    async def _reset(
-        self, space: str, error: OutOfOrder | Diverged | MalformedBatch
-    ) -> ReplicaReset:
+    async def _reset(self, space: str, error: OutOfOrder | Diverged) -> ReplicaReset:
         _log.error("the replica of %s begins from zero: %s", space, error)
         await self.reset(space, error.reason)
         return ReplicaReset(error.reason, str(error))
@@ -124,6 +142,19 @@ class Intake:
 
     def _whole(self, space: str) -> bool:
         return self._scopes.get(space, m.Scope()).whole
+
+
+def _arrivals(
+    changes: Sequence[m.Changes], codec_name: str
+) -> tuple[list[Arrival], Unreadable | None]:
+    """As many as can be read, and why not the one after them."""
+    arrivals: list[Arrival] = []
+    for each in changes:
+        try:
+            arrivals.append(_arrival(each, codec_name))
+        except MalformedBatch as error:
+            return arrivals, Unreadable(f"{each.space} revision {each.first_revision}: {error}")
+    return arrivals, None
 
 
 def _arrival(changes: m.Changes, codec_name: str) -> Arrival:

@@ -20,6 +20,7 @@ from edge_agent.requests import Context, Write
 from edge_agent.space_view import SpaceView
 from edge_agent.states import Name, Overlaid, live_value
 from holdfast.host.refusal import Refusal
+from sync.batch import MAX_PAYLOAD_BYTES
 from sync.commit import Commit, Extra, Op, Precondition, Version
 from sync.messages import Scope
 from sync.policy import RESERVED_PREFIX, CollectionPolicy, Granularity, Rule
@@ -104,6 +105,8 @@ class Judge:
             for op in reduced:
                 ops.append(op)
                 images.append(self._step(trial, op, by, value))
+        if sum(len(op.payload) for op in ops) > MAX_PAYLOAD_BYTES // 2:
+            raise Refusal("COMMIT_TOO_LARGE")  # a patch of a whole record is as large as that
         commit = Commit(
             commit_id, seq, basis.base, basis.seen, claimed, write.actor, tuple(ops),
             self._extra(write, basis),
@@ -267,7 +270,11 @@ class Judge:
         base = self._effective(version.epoch, version.revision)
         origin, seq = self.outbox.present_name(self.space, version.origin, version.seq)
         if pending is not None:
-            by_own = record is not None and record.origin == origin and record.seq <= seq
+            by_own = (
+                record is not None
+                and (record.origin, record.other <= base) == (origin, True)
+                and record.seq <= seq
+            )
             last = (self.outbox.id_of(pending.ordinal), pending.seq)
             unchanged = record is None or record.revision <= base or by_own
             return last == (origin, seq) and unchanged

@@ -138,6 +138,17 @@ class LocalStore:
         if self._writer is not None:
             await self._writer
 
+    async def catch_up(self) -> None:
+        """Makes the view contain all that is durable, if that failed before."""
+        if self._view_is_behind:
+            async with self._files.writing:
+                await self._catch_up()
+
+    async def _catch_up(self) -> None:
+        if self._view_is_behind:
+            await reconcile.reconcile(self._files)
+            self._view_is_behind = False
+
     # -- groups --------------------------------------------------------------
 
     async def _drain(self) -> None:
@@ -175,9 +186,7 @@ class LocalStore:
                 waiting.answer.set_result(answer)
 
     async def _stored(self, group: Sequence[_Waiting]) -> _Taken:
-        if self._view_is_behind:
-            await reconcile.reconcile(self._files)
-            self._view_is_behind = False
+        await self._catch_up()
         try:
             taken = await self._files.in_outbox(lambda c: self._take(c, group))
         except ViewUnreadable as unreadable:

@@ -33,6 +33,9 @@ SQL = statements.load("outbox")
 LIMIT_BYTES = 1 << 30
 """The most that an outbox takes: days of telemetry, and still little of a small disk."""
 
+TRIMMED = "WRITES_LOST"
+"""Why commits that were decided and let go cannot be offered to a hub that lost its history."""
+
 READ = Limits(commits=MAX_COMMITS, payload_bytes=MAX_PAYLOAD_BYTES)
 
 
@@ -158,20 +161,25 @@ class Outbox:
     ) -> Batch | VoidRange | None:
         """The commits after a seq, or that they will never come; None if there are none.
 
-        With `offer` they count as offered from now on. Raises DamagedRow if the very next commit
-        is damaged.
+        With `offer` they count as offered from now on, and those let go long since, which only a
+        hub that lost its history asks for, are said to be lost. Raises DamagedRow if the very next
+        commit is damaged.
         """
         ordinal = self.ordinals[origin]
         counter = self.counter(space, ordinal)
+        if offer and after_seq < counter.trimmed_seq:
+            count = min(counter.trimmed_seq - after_seq, MAX_COMMITS)
+            return VoidRange(space, origin, after_seq + 1, count, TRIMMED)
         first = max(after_seq, counter.trimmed_seq) + 1
         if first > counter.last_seq:
             return None
         gone = self.void_at(space, ordinal, first)
         if gone is not None:
             return self._rest_of(connection, gone, first)
-        cursor = connection.execute(
-            SQL["read"], (space, ordinal, first - 1, first - 1 + limits.commits)
-        )
+        last = first - 1 + limits.commits
+        for void in self.voids.get((space, ordinal), ()):  # rows of void seqs may still be here
+            last = min(last, void.first_seq - 1) if void.first_seq > first else last
+        cursor = connection.execute(SQL["read"], (space, ordinal, first - 1, last))
         commits = outbox_rows.gather(cursor, first, limits)
         if not commits:
             raise DamagedRow(space, ordinal, first)
@@ -223,6 +231,13 @@ class Outbox:
         if counter.last_id and counter.last_seq in seqs:
             found.setdefault(counter.last_seq, counter.last_id)
         return found
+
+    def emptied(
+        self, connection: sqlite3.Connection, space: str, ordinal: int, after_seq: int, seq: int
+    ) -> list[int]:
+        """The commits above one seq and up to another that later ones have emptied."""
+        rows = connection.execute(SQL["emptied"], (space, ordinal, after_seq, seq))
+        return [row[0] for row in rows]
 
     def lowest_base(
         self, connection: sqlite3.Connection, space: str, ordinal: int, decided_seq: int

@@ -51,6 +51,7 @@ class Limits:
 
     commits: int
     payload_bytes: int
+    """Keys and extras count as well."""
 
 
 def checksum(row: Sequence[Any]) -> int:
@@ -148,7 +149,7 @@ def gather(cursor: sqlite3.Cursor, first_seq: int, limits: Limits) -> list[list[
             if head[SEQ] != first_seq + len(found):
                 break
             ops += head[OPS]
-            payload_bytes += sum(len(row[PAYLOAD] or b"") for row in commit)
+            payload_bytes += sum(map(_weight, commit))
             over = ops > MAX_OPS or payload_bytes > limits.payload_bytes
             if found and (over or head[BASE_EPOCH] != found[0][0][BASE_EPOCH]):
                 break
@@ -161,6 +162,12 @@ def gather(cursor: sqlite3.Cursor, first_seq: int, limits: Limits) -> list[list[
     finally:
         cursor.close()
     return found
+
+
+def _weight(row: Row) -> int:
+    """What a row adds to a block, roughly: long keys and extras fill one as payloads do."""
+    key, payload, extra = row[KEY] or "", row[PAYLOAD] or b"", row[EXTRA] or ""
+    return len(payload) + len(extra) + (len(key) if key.isascii() else 4 * len(key))
 
 
 def _single(rows: Sequence[Row], first_seq: int, limits: Limits) -> bool:
@@ -176,7 +183,7 @@ def _single(rows: Sequence[Row], first_seq: int, limits: Limits) -> bool:
         and epochs.count(epochs[0]) == len(rows)
         and len(rows) <= MAX_OPS
         and None not in payloads
-        and sum(map(len, payloads)) <= limits.payload_bytes
+        and sum(map(_weight, rows)) <= limits.payload_bytes
         and [row[CHECKSUM] for row in rows] == [checksum(row) for row in rows]
     )
 

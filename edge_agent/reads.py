@@ -74,12 +74,12 @@ class Reads:
         """The named records that exist, in the order of the names. Raises Refusal."""
         if not 1 <= len(names) <= MAX_NAMES:
             raise Refusal("TOO_MANY_OPS", f"1 to {MAX_NAMES} names")
-        self._check(space, {collection for collection, _ in names})
+        self.check(space, {collection for collection, _ in names})
         return await self._files.reader.snapshot(lambda c: _batch_get(c, space, names))
 
     async def list(self, query: ListQuery) -> Read:
         """A page of a collection in the order of keys. Raises Refusal."""
-        self._check(query.space, {query.collection})
+        self.check(query.space, {query.collection})
         if not 0 <= query.page_size <= MAX_PAGE:
             raise Refusal("PAGE_SIZE_INVALID")
         if not 0 <= query.scan_limit <= MAX_SCAN:
@@ -101,13 +101,15 @@ class Reads:
             for collection, signed, count in rows
         )
 
-    def _check(self, space: str, collections: Iterable[str]) -> None:
+    def check(self, space: str, collections: Iterable[str]) -> None:
+        """Raises Refusal OUT_OF_SCOPE unless all of these collections are kept here; an empty name
+        stands for all of the space."""
         if self._scopes is None:
             return
         scope = self._scopes.get(space)
         for collection in collections:
-            if scope is None or not scope.covers(collection):
-                raise Refusal("OUT_OF_SCOPE", f"{space}/{collection} is not kept here")
+            if scope is None or not (scope.covers(collection) if collection else scope.whole):
+                raise Refusal("OUT_OF_SCOPE", f"{space}/{collection or '*'} is not kept here")
 
 
 def _batch_get(connection: sqlite3.Connection, space: str, names: Sequence[Name]) -> Read:

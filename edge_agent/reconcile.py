@@ -22,7 +22,7 @@ from edge_agent.standing import Standing
 from edge_agent.tail import Arrival
 from sync.batch import Batch, Decided
 from sync.commit import OutcomeKind
-from sync.messages import VoidRange
+from sync.messages import Scope, VoidRange
 
 
 async def reconcile(files: EdgeFiles) -> None:
@@ -108,6 +108,21 @@ async def reset_replica(files: EdgeFiles, space: str, reason: str) -> None:
         await catch_up(files, space)
 
 
+async def follow_scope(files: EdgeFiles, space: str, scope: Scope) -> None:
+    """Notes what of a space is replicated. A copy of another part begins from zero: at its cursor
+    it lacks what was not in its scope, and would call it absent. Only once the hub is there."""
+    wanted = standings.scope_name(scope)
+    async with files.writing:
+        standing = await files.replica.run(lambda c: standings.load(c, space))
+        if standing.scope == wanted:
+            return
+        if standing.cursor.revision:
+            await files.replica.run(lambda c: replica.reset(c, space))
+            await files.count_rebuild("SCOPE_CHANGED")
+        await files.replica.transaction(lambda c: _note_scope(c, space, wanted))
+        await catch_up(files, space)
+
+
 async def replace_replica(files: EdgeFiles, reason: str) -> None:
     """Sets a damaged replica aside and begins one from zero."""
     async with files.writing:
@@ -118,8 +133,14 @@ async def replace_replica(files: EdgeFiles, reason: str) -> None:
 async def catch_up(files: EdgeFiles, space: str) -> None:
     """Puts commits of the outbox that the view lacks on top of it."""
     for ordinal in files.outbox.streams(space):
-        after = await files.replica.run(lambda c, o=ordinal: _view_seq(c, space, o))  # type: ignore[misc]
+        decided, after = await files.replica.run(lambda c, o=ordinal: _view_seqs(c, space, o))  # type: ignore[misc]
         origin = files.outbox.id_of(ordinal)
+        if files.outbox.counter(space, ordinal).last_seq <= after:
+            continue
+        # What the view lacks may have emptied commits that it has.
+        emptied = await files.in_outbox(
+            lambda c, o=ordinal, d=decided, a=after: files.outbox.emptied(c, space, o, d, a)  # type: ignore[misc]
+        )
         while True:
             found = await _next(files, space, origin, after)
             if found is None:
@@ -127,7 +148,7 @@ async def catch_up(files: EdgeFiles, space: str) -> None:
             if isinstance(found, Batch):
                 batch = found
                 await files.replica.transaction(
-                    lambda c, o=ordinal, b=batch: overlay.extend(c, o, b)  # type: ignore[misc]
+                    lambda c, o=ordinal, b=batch, e=emptied: overlay.extend(c, o, b, e)  # type: ignore[misc]
                 )
                 after = found.last_seq
             else:
@@ -159,13 +180,20 @@ async def _take_new_origin(
     files.alarms.raise_(reason, f"commits are written under the new origin {origin.hex()}")
 
 
+def _note_scope(connection: sqlite3.Connection, space: str, wanted: str) -> None:
+    standing = standings.load(connection, space)
+    standing.scope = wanted
+    standings.save(connection, standing)
+
+
 def _standings(connection: sqlite3.Connection) -> list[Standing]:
     return [standings.load(connection, space) for space in standings.spaces(connection)]
 
 
-def _view_seq(connection: sqlite3.Connection, space: str, ordinal: int) -> int:
+def _view_seqs(connection: sqlite3.Connection, space: str, ordinal: int) -> tuple[int, int]:
+    """Up to where an origin's commits are decided, and up to where they are in the view."""
     own = standings.load(connection, space).own.get(ordinal)
-    return 0 if own is None else max(own.decided_seq, own.overlay_seq)
+    return (0, 0) if own is None else (own.decided_seq, max(own.decided_seq, own.overlay_seq))
 
 
 def _behind(connection: sqlite3.Connection, outbox: Outbox, found: Sequence[Standing]) -> bool:

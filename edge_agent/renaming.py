@@ -2,7 +2,8 @@
 
 A copied card or yesterday's file shares its origin with another database. What both have agreed on
 keeps its name; every later commit here moves to a new origin, in order and with seqs from 1, and
-keeps its commit id, so that its author can still ask for it. Contexts follow: who had seen a moved
+keeps its commit id, so that its author can still ask for it, and by which the hub takes it once if
+another copy moves it too. Contexts follow: who had seen a moved
 commit has now seen it under its new name, and the last one that stayed.
 
 Invariant: a commit has one name at any time, and each name it ever had leads to it.
@@ -151,6 +152,9 @@ class _Renewal:
         )
         if extra.coalesced_by:
             extra = replace(extra, coalesced_by=extra.coalesced_by + shift)
+        # Another copy of the file may move the same commit to an origin of its own: from now on
+        # only the commit's id tells the hub that the two are one.
+        extra = replace(extra, retryable=True)
         rows = []
         for row in commit:
             columns = list(row[: outbox_rows.CHECKSUM])

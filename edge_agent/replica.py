@@ -184,7 +184,8 @@ class _Adoption:
                         record.deleted, record.digest = kind == Kind.DELETE, 0
                         record.value = image
                     self.image_bytes += len(image)
-                images.append(image)
+                if self.image_bytes <= tail.MAX_IMAGES_BYTES:  # beyond, none is kept
+                    images.append(image)
                 op += 1
         kept = self.image_bytes <= tail.MAX_IMAGES_BYTES
         self.image_bytes = 0

@@ -179,7 +179,8 @@ def _outcome(
         return Decision(named, None, unknown=reason)
     last[named.origin] = kept
     decision = _decision(kept, space, named.seq - kept.decided.batch.first_seq)
-    if named.commit_id and named.commit_id != decision.op_id.commit_id:
+    theirs = decision.op_id.commit_id
+    if named.commit_id and any(theirs) and named.commit_id != theirs:  # a lost one has none
         return Decision(named, None, unknown="ORIGIN_COPIED")
     return decision
 

@@ -10,6 +10,7 @@ import sqlite3
 from dataclasses import dataclass, field
 
 from edge_agent import statements
+from sync.messages import Scope
 from sync.position import NOWHERE, Cursor
 
 SQL = statements.load("replica")
@@ -40,6 +41,8 @@ class Standing:
     policies_revision: int = 0
     tail_bytes: int = 0
     tail_from: int = 0
+    scope: str = ""
+    """What the copy is of, as `scope_name` says it; empty before the first welcome."""
     own: dict[int, Own] = field(default_factory=dict)
 
     @property
@@ -54,13 +57,19 @@ class Standing:
         return self.own.setdefault(ordinal, Own(origin))
 
 
+def scope_name(scope: Scope) -> str:
+    """A scope in one text, equal for equal scopes."""
+    return "*" if scope.whole else "," + ",".join(sorted(scope.collections))
+
+
 def load(connection: sqlite3.Connection, space: str) -> Standing:
     """The standing of a space; NOWHERE if nothing is known of it."""
     standing = Standing(space)
     row = connection.execute(SQL["cursor"], (space,)).fetchone()
     if row is not None:
         standing.cursor = Cursor(row[0], row[1], row[2])
-        standing.policies_revision, standing.tail_bytes, standing.tail_from = row[3:]
+        standing.policies_revision, standing.tail_bytes, standing.tail_from = row[3:6]
+        standing.scope = row[6]
     for ordinal, *columns in connection.execute(SQL["own"], (space,)):
         standing.own[ordinal] = Own(*columns)
     return standing
@@ -79,7 +88,7 @@ def save(connection: sqlite3.Connection, standing: Standing) -> None:
     connection.execute(
         SQL["set_cursor"],
         (standing.space, cursor.epoch, cursor.revision, cursor.token, standing.policies_revision,
-         standing.tail_bytes, standing.tail_from),
+         standing.tail_bytes, standing.tail_from, standing.scope),
     )  # fmt: skip
     for ordinal, own in standing.own.items():
         connection.execute(

@@ -25,7 +25,7 @@ from edge_agent import reconcile
 from edge_agent import standing as standings
 from edge_agent.database import EdgeFiles
 from edge_agent.intake import MAX_ARRIVALS, Intake, ReplicaReset
-from edge_agent.outbox import Outbox
+from edge_agent.outbox import TRIMMED, Outbox
 from edge_agent.outbox_rows import DamagedRow, Limits
 from edge_agent.standing import Standing
 from holdfast.host import failpoints
@@ -59,12 +59,14 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """Why a stream is over. `at_once`: by agreement, so the next may follow soon."""
+    """Why a stream is over. `at_once`: by agreement, so the next may follow soon. `fault`: of what
+    came or of this side's files; the next will likely end so too, whatever this one has done."""
 
     reason: str
     message: str = ""
     retry_after_ms: int = 0
     at_once: bool = False
+    fault: bool = False
 
 
 class Link(Protocol):
@@ -183,10 +185,11 @@ class Stream:
         except ProtocolViolation as error:
             self._end(Ended(error.reason, str(error)))
         except ReplicaReset as error:
-            self._end(Ended(error.reason, str(error), at_once=True))
+            copied = error.reason in _BY_AGREEMENT
+            self._end(Ended(error.reason, str(error), at_once=copied, fault=not copied))
         except HostError as error:
             self._up.files.alarms.raise_(error.reason, error.message)
-            self._end(Ended(error.reason, error.message))
+            self._end(Ended(error.reason, error.message, fault=True))
 
     async def _take(self, message: m.HubMessage) -> m.HubMessage | None:
         """Does what a message asks for; returns one that was taken off the wire meanwhile."""
@@ -272,6 +275,9 @@ class Stream:
             await self._do(self._session.offer(push, self._now()))
             AFTER_SEND()
         else:
+            if found.reason == TRIMMED:
+                text = f"{space}: the hub has lost {found.count} commits that are not here any more"
+                self._up.files.alarms.raise_(TRIMMED, text)
             await self._do(self._session.offer_void(found, self._now()))
 
     # -- what the session asks -----------------------------------------------

@@ -19,17 +19,19 @@ from enum import StrEnum
 
 import grpc
 
+from edge_agent import reconcile
 from edge_agent import standing as standings
 from edge_agent.database import EdgeFiles
 from edge_agent.intake import Intake
 from edge_agent.standing import Standing
 from edge_agent.stream import MAX_PUSH_COMMITS, Ended, Stream
 from holdfast.host.channels import client_options
+from holdfast.host.errors import HostError
 from holdfast.v1 import replication_service_pb2_grpc as rpc
 from sync import framing
 from sync import messages as m
 from sync.backoff import delay_ms
-from sync.position import Position
+from sync.position import NOWHERE, Position
 
 HEALTHY_SECONDS = 30.0
 """A stream that lived this long starts the delays over; so does one that got something done, or an
@@ -105,6 +107,11 @@ class Uplink:
         if self._stream is not None:
             self._stream.leave("PAUSED", "paused by a person")
 
+    def begin_again(self, reason: str) -> None:
+        """The files are no longer what the stream began from."""
+        if self._stream is not None:
+            self._stream.leave(reason, "the replica is another")
+
     async def resume(self) -> None:
         """Goes back to the hub."""
         await self.files.set_setting(PAUSED, "")
@@ -136,6 +143,7 @@ class Uplink:
         self.clock_offset_ms = welcome.wall_ms - self.files.clock.boot_ns() // 1_000_000
         await self.files.in_outbox(lambda c: self.files.outbox.learn_lineage(c, welcome.lineage))
         for space in welcome.spaces:
+            await reconcile.follow_scope(self.files, space.space, self._scope(space.space))
             self.heads[space.space] = Position(space.epoch, space.space, space.head)
         self.told()
 
@@ -178,7 +186,7 @@ class Uplink:
             ended = await self._once()
             lived = asyncio.get_running_loop().time() - began
             healthy = lived > HEALTHY_SECONDS or self._work_done > before
-            attempt = 1 if healthy or ended.at_once else attempt + 1
+            attempt = 1 if ended.at_once or (healthy and not ended.fault) else attempt + 1
             self.reason = f"{ended.reason}: {ended.message}" if ended.message else ended.reason
             self._note(ended)
             if not self._paused.is_set():
@@ -204,7 +212,11 @@ class Uplink:
 
     async def _once(self) -> Ended:
         """One stream, from dialling to its end."""
-        hello = await self._hello()
+        try:
+            hello = await self._hello()
+        except HostError as error:  # a damaged replica is begun anew meanwhile
+            self.files.alarms.raise_(error.reason, error.message)
+            return Ended(error.reason, error.message, fault=True)
         channel = self.address.connect()
         try:
             call = rpc.ReplicationServiceStub(channel).Replicate()
@@ -214,6 +226,10 @@ class Uplink:
             self._stream = None
             await channel.close()
 
+    def _scope(self, space: str) -> m.Scope:
+        """What is replicated of a space; of one that is only written to, nothing."""
+        return self.scopes.get(space, m.Scope(whole=False))
+
     async def _hello(self) -> m.Hello:
         """Where this edge stands, from what is durable."""
         files = self.files
@@ -221,14 +237,16 @@ class Uplink:
         outbox = files.outbox
         spaces = []
         for space in sorted({*self.scopes, *outbox.spaces}):
-            scope = self.scopes.get(space, m.Scope(whole=False))
+            scope = self._scope(space)
             standing = found.get(space) or Standing(space)
+            same = standing.scope == standings.scope_name(scope)
             states = tuple(
                 m.OriginState(outbox.id_of(ordinal), counter.last_seq, counter.last_id)
                 for ordinal in outbox.streams(space)
                 if (counter := outbox.counter(space, ordinal)).last_seq
             )
-            spaces.append(m.SpaceHello(space, scope, standing.cursor, states))
+            cursor = standing.cursor if same else NOWHERE
+            spaces.append(m.SpaceHello(space, scope, cursor, states))
         earlier = outbox.origins[-2] if len(outbox.origins) > 1 else None
         return m.Hello(
             edge=outbox.edge,

@@ -29,6 +29,12 @@ class Waiting:
 
     def __init__(self, files: EdgeFiles, reads: Reads, uplink: Uplink) -> None:
         self._files, self._reads, self._uplink = files, reads, uplink
+        self._closed = False
+
+    def close(self) -> None:
+        """Ends all waiting: the edge stops."""
+        self._closed = True
+        self._uplink.told()
 
     async def session(self, space: str, data: bytes, seconds: float) -> SessionToken:
         """The token, once the view contains what it has seen of the space.
@@ -37,8 +43,8 @@ class Waiting:
         """
         token = decode_token(data)
         wanted = token.positions.get(space)
-        foreign = self._foreign(space, token)
-        if wanted is None and not foreign:
+        pending = {origin: seq for (name, origin), seq in token.pending.items() if name == space}
+        if wanted is None and not pending:
             return token
         if wanted is not None:
             await self._check_epoch(wanted)
@@ -47,12 +53,13 @@ class Waiting:
         async def look() -> bool:
             nonlocal missing
             standing = await self._reads.standing(space)
-            missing = await self._missing(standing, wanted, foreign)
+            missing = await self._missing(standing, wanted, pending)
             return not missing
 
         if not await self._until(look, seconds):
             raise Refusal("SESSION_NOT_CAUGHT_UP", missing)
-        return token.without(space, foreign)
+        ours = self._files.outbox.ordinals
+        return token.without(space, {o: seq for o, seq in pending.items() if o not in ours})
 
     async def position(self, position: Position, seconds: float) -> bool:
         """Waits until the replica is there; False if it is not in time."""
@@ -92,15 +99,6 @@ class Waiting:
 
     # -- looking -------------------------------------------------------------
 
-    def _foreign(self, space: str, token: SessionToken) -> dict[bytes, int]:
-        """What the session has seen pending at other edges; our own is always in the view."""
-        ours = self._files.outbox.ordinals
-        return {
-            origin: seq
-            for (name, origin), seq in token.pending.items()
-            if name == space and origin not in ours
-        }
-
     async def _check_epoch(self, wanted: Position) -> None:
         lineage = self._files.outbox.lineage
         if lineage and wanted.epoch < lineage[-1].ordinal:
@@ -112,7 +110,7 @@ class Waiting:
                 )
 
     async def _missing(
-        self, standing: Standing, wanted: Position | None, foreign: Mapping[bytes, int]
+        self, standing: Standing, wanted: Position | None, pending: Mapping[bytes, int]
     ) -> str:
         """What the view lacks, for people; empty if nothing."""
         cursor = standing.cursor
@@ -120,10 +118,20 @@ class Waiting:
             behind = wanted.epoch > cursor.epoch or wanted.revision > cursor.revision
             if behind:
                 return f"the replica is at revision {cursor.revision}, not yet {wanted.revision}"
-        for origin, seq in foreign.items():
-            if not await self._in_tail(standing.space, origin, seq):
+        for origin, seq in pending.items():
+            if origin in self._files.outbox.ordinals:
+                if not self._in_view(standing, origin, seq):
+                    return f"seq {seq} of origin {origin.hex()} is not in the view"
+            elif not await self._in_tail(standing.space, origin, seq):
                 return f"seq {seq} of origin {origin.hex()} is still pending at another edge"
         return ""
+
+    def _in_view(self, standing: Standing, origin: bytes, seq: int) -> bool:
+        """Whether a commit of this edge is seen by readers. It is not where the disk took it and
+        had no room for the view, or where the outbox was put back to before it."""
+        name, number = self._files.outbox.present_name(standing.space, origin, seq)
+        own = standing.own.get(self._files.outbox.ordinals[name])
+        return own is not None and number <= max(own.decided_seq, own.overlay_seq)
 
     async def _is_decided(self, standing: Standing, op_id: OpId) -> bool:
         space = standing.space
@@ -163,6 +171,8 @@ class Waiting:
             progress = self._uplink.progress
             if await look():
                 return True
+            if self._closed:
+                raise Refusal("SHUTTING_DOWN")
             left = ends - loop.time()
             if left <= 0:
                 return False

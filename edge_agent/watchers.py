@@ -112,8 +112,17 @@ class Watchers:
 
     def __init__(self, files: EdgeFiles) -> None:
         self._files = files
-        self._subscriptions: dict[str, set[_Subscription]] = {}
+        # In the order they came, so that they are told in the same order in every run.
+        self._subscriptions: dict[str, dict[_Subscription, None]] = {}
         self._count = 0
+        self._closed = False
+
+    def close(self) -> None:
+        """Ends all watches, which go on from their tokens when the edge is back."""
+        self._closed = True
+        for subscriptions in self._subscriptions.values():
+            for one in subscriptions:
+                one.ready.set()
 
     # -- what happens --------------------------------------------------------
 
@@ -166,7 +175,7 @@ class Watchers:
         if self._count >= MAX_WATCHES:
             raise Refusal("TOO_MANY_WATCHES")
         subscription = _Subscription(interest)
-        self._subscriptions.setdefault(interest.space, set()).add(subscription)
+        self._subscriptions.setdefault(interest.space, {})[subscription] = None
         self._count += 1
         try:
             await self._begin(subscription, resume)
@@ -182,7 +191,7 @@ class Watchers:
                 pending_after = Resume(0, 0)
                 subscription.restart()
         finally:
-            self._subscriptions[interest.space].discard(subscription)
+            self._subscriptions[interest.space].pop(subscription, None)
             self._count -= 1
 
     async def _begin(self, subscription: _Subscription, resume: Resume | None) -> None:
@@ -238,6 +247,8 @@ class Watchers:
                 if not subscription.told(event):
                     yield event
             subscription.ready.clear()
+            if self._closed:
+                raise Refusal("SHUTTING_DOWN")
             if not subscription.queue and not subscription.overflown:
                 await subscription.ready.wait()
 

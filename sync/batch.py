@@ -237,6 +237,37 @@ class Decided:
         kept = tuple(previous for name, previous in pairs if name in collections)
         return replace(self, batch=self.batch.within(collections), previous=kept)
 
+    def slice(self, start: int, stop: int) -> Decided:
+        """The decisions on commits `start` to `stop`, which must not be empty."""
+        counts = self.batch.op_counts
+        ops = slice(sum(counts[:start]), sum(counts[:stop]))
+        return replace(
+            self,
+            batch=self.batch.slice(start, stop),
+            first_revision=self.first_revision + start,
+            stamps=self.stamps[start:stop],
+            previous=self.previous[ops],
+            outcomes={i - start: o for i, o in self.outcomes.items() if start <= i < stop},
+        )
+
+
+def pieces(decided: Decided, payload_bytes: int = MAX_PAYLOAD_BYTES) -> list[Decided]:
+    """Consecutive parts, none with more payload than a batch may have, single commits apart.
+
+    What merging made of operations can be larger than they came, and must still fit a message.
+    """
+    starts, sizes = decided.batch.op_starts(), [*map(len, decided.batch.payloads)]
+    cuts, size = [0], 0
+    for index in range(len(decided.batch)):
+        more = sum(sizes[starts[index] : starts[index + 1]])
+        if size + more > payload_bytes and index > cuts[-1]:
+            cuts.append(index)
+            size = 0
+        size += more
+    if len(cuts) == 1:
+        return [decided]
+    return [decided.slice(a, b) for a, b in pairwise((*cuts, len(decided.batch)))]
+
 
 def joined(parts: Sequence[Decided]) -> Decided:
     """Consecutive decided batches of one origin, on bases of one epoch, as one."""

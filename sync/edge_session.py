@@ -30,7 +30,7 @@ SILENCE_LIMIT_NS = 30 * SECOND_NS
 """Three heartbeats without an answer: the link is half open."""
 
 STALL_LIMIT_NS = 60 * SECOND_NS
-"""Sent and not decided for this long while the hub answers: something is wedged."""
+"""Sent and not decided for this long, or no room to send, while the hub answers: it is wedged."""
 
 MAX_BEATS = 1_000
 """Heartbeats remembered until they are answered; more than a reader may ask for at once."""
@@ -161,11 +161,13 @@ class EdgeSession:
             return [self._close("SILENT", "no welcome")] if late else []
         if now - self._heard_ns > SILENCE_LIMIT_NS:
             return [self._close("SILENT", "nothing heard")]
-        waits = self.undecided > 0 or self.state is State.COMPARING
+        waits = self.undecided > 0 or self.state is State.COMPARING or not self.credit.room
         if waits and now - self._progress_ns > STALL_LIMIT_NS:
-            message = f"{self.undecided} commits sent and not decided"
+            message = f"{self.undecided} commits sent and not decided, and room for no more"
             if self.state is State.COMPARING:
                 message = "the hub does not say which commits it knows"
+            elif self.credit.room:
+                message = f"{self.undecided} commits sent and not decided"
             return [a.Alarm("UPLINK_STALLED", message), self._close("STALLED", message)]
         beat = self.ask(now) if now - self._beat_ns >= HEARTBEAT_NS else []
         return [*beat, *self._report(now)]

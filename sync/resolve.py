@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 from sync import values
 from sync.apply import apply, fields_of, names_of, removal
-from sync.batch import Batch
+from sync.batch import MAX_PAYLOAD_BYTES, Batch
 from sync.commit import Extra, Kind, Outcome, OutcomeKind, Precondition
 from sync.context import Author, Part
 from sync.policy import CollectionPolicy, DeleteRule, Granularity, Policies, Rule
@@ -168,6 +168,8 @@ class _Commit:
                 self._check(extra.preconditions)
             for op in self.ops:
                 self._apply(op)
+            if sum(len(self.result.payloads[op]) for op in self.ops) > MAX_PAYLOAD_BYTES:
+                raise Rejected("COMMIT_TOO_LARGE", "rejected")  # grown by what it was merged with
         except Rejected as rejection:
             del self.result.conflicts[conflicts:]
             self._reject(rejection, undo)
@@ -434,21 +436,11 @@ class _Commit:
     ) -> None:  # fmt: skip
         self.result.conflicts.append(
             Conflict(
-                self.index,
-                self.author.revision,
-                self.batch.collections[op],
-                self.batch.keys[op],
-                name,
-                kind,
-                ours,
-                ours_value,
-                self.author.part,
-                theirs_value,
-                winner,
-                algorithm,
+                self.index, self.author.revision, self.batch.collections[op], self.batch.keys[op],
+                name, kind, ours, ours_value, self.author.part, theirs_value, winner, algorithm,
                 reason,
             )
-        )
+        )  # fmt: skip
 
 
 _NEED_RECORD = frozenset({Kind.PATCH, Kind.REMOVE, Kind.ADD})

@@ -29,7 +29,7 @@ from sync.codec import requests as convert
 from sync.commit import Precondition, Version
 from sync.context import Part
 from sync.policy import POLICIES, SPACE_KEY, InvalidPolicy, parse_collection, parse_space
-from sync.position import ID_BYTES, Position, parse_number
+from sync.position import ID_BYTES, MAX_NUMBER, Position, parse_number
 from sync.reduce import Put
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -145,8 +145,9 @@ class AdminService:
             parse_space(value) if key == SPACE_KEY else parse_collection(value)
         except InvalidPolicy as error:
             raise Refusal(error.reason, str(error)) from error
-        at = request.policy.revision
-        unchanged = (Precondition(POLICIES, key, version=Version(0, at)),) if at else ()
+        if len(request.request_id) not in (0, ID_BYTES):
+            raise Refusal("MALFORMED_REQUEST", f"request_id: {ID_BYTES} bytes, or none")
+        unchanged = await self._unchanged(space, key, request.policy.revision)
         receipt = await self._ingest.submit(
             Requested(
                 space=space,
@@ -165,6 +166,16 @@ class AdminService:
             revision=receipt.position.revision,
         )
         return pb.SetPolicyResponse(policy=policy)
+
+    async def _unchanged(self, space: str, key: str, at: int) -> tuple[Precondition, ...]:
+        """That a policy is still as it was set at a revision; nothing if none is named."""
+        if not at:
+            return ()
+        if at > MAX_NUMBER:
+            raise Refusal("MALFORMED_REQUEST", f"policy.revision: at most {MAX_NUMBER}")
+        head = await self._driver.read(lambda tx: heads.read(tx, space))
+        version = Version(head.epoch if head else 0, at)
+        return (Precondition(POLICIES, key, version=version),)
 
     async def ListConflicts(
         self, request: pb.ListConflictsRequest, context: Context

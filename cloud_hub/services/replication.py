@@ -101,9 +101,11 @@ class Stream:
     async def _read(self, requests: AsyncIterator[Any]) -> None:
         try:
             async for request in requests:
+                if self._over():
+                    return  # a newer stream may have been welcomed: nothing more is taken here
                 message = codec.edge_message_from(request)
                 await self._perform(self._session.receive(message, self._now()))
-                if self._closed is not None:
+                if self._over():
                     return
             self._end(a.Close("GONE", "the edge has left"))
         except (ProtocolViolation, codec.MalformedMessage) as error:
@@ -112,6 +114,9 @@ class Stream:
             reason = getattr(error, "reason", "INTERNAL")
             _log.warning("stream of %s failed", self.edge, exc_info=error)
             self.close(str(reason), "the hub could not go on with this stream", 1_000)
+
+    def _over(self) -> bool:
+        return self._closed is not None
 
     async def _write(self) -> None:
         while True:
@@ -179,9 +184,11 @@ class Stream:
         welcome = await self._service.greeter.greet(hello, self._session.granted)
         refused = {s.space for s in welcome.spaces if s.refusal}
         followed = [s for s in hello.spaces if s.space not in refused]
+        own = frozenset({hello.origin, *(o.origin for s in hello.spaces for o in s.origins)})
         self._downstream = Downstream(
-            self._service.fanout, self._service.greeter.key, followed, welcome.codec, self._wake
-        )
+            self._service.fanout, self._service.greeter.key, followed, welcome.codec, self._wake,
+            own,
+        )  # fmt: skip
         await self._perform(self._session.welcomed(welcome))
 
     def _ingest(self, push: m.Push) -> None:

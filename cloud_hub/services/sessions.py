@@ -92,6 +92,8 @@ class Sessions:
                 wake.clear()
                 if await look():
                     return True
+                if self._fanout.closed:
+                    raise Refusal("SHUTTING_DOWN")
                 left = ends - asyncio.get_running_loop().time()
                 if left <= 0:
                     return False

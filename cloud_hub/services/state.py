@@ -208,6 +208,8 @@ class StateService:
                         if message is not None:
                             yield message
                             told_s = now_s()
+                if not rows and self._fanout.closed:
+                    raise Refusal("SHUTTING_DOWN")
                 left_s = told_s + IDLE_BOOKMARK_SECONDS - now_s()
                 if left_s <= 0:
                     yield _bookmark(Position(start.epoch, space, revision))

@@ -22,7 +22,7 @@ from sync import names
 from sync.batch import MAX_PAYLOAD_BYTES, Batch
 from sync.codec import requests as convert
 from sync.commit import Commit, OpId
-from sync.messages import Scope
+from sync.messages import Scope, VoidRange
 from sync.position import Position, parse_number
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -174,16 +174,20 @@ class EdgeService:
         return entries, ""
 
     async def _read(self, space: str, ordinal: int, after: int, size: int) -> Batch | None:
+        """The next commits that are still to come; void ones are passed over."""
         outbox = self._files.outbox
         limits = Limits(commits=size, payload_bytes=MAX_PAYLOAD_BYTES)
         origin = outbox.id_of(ordinal)
-        try:
-            found = await self._files.in_outbox(
-                lambda c: outbox.read(c, space, origin, after, limits)
-            )
-        except DamagedRow:
-            return None
-        return found if isinstance(found, Batch) else None
+        while True:
+            try:
+                found = await self._files.in_outbox(
+                    lambda c, a=after: outbox.read(c, space, origin, a, limits)  # type: ignore[misc]
+                )
+            except DamagedRow:
+                return None
+            if not isinstance(found, VoidRange):
+                return found
+            after = found.first_seq + found.count - 1
 
 
 def _entry(space: str, origin: bytes, commit: Commit, offered: int) -> pb.OutboxEntry:

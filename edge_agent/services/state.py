@@ -136,6 +136,7 @@ class StateService:
         del context
         space = names.check_space(request.space)
         collection, key = names.check_collection(request.collection), names.check_key(request.key)
+        self._reads.check(space, {collection})
         before = _revision(request.page_token)
         page = await retrospect.history(
             self._files, space, collection, key, request.page_size, before
@@ -196,6 +197,7 @@ class StateService:
             Filter(request.filter) if request.filter else None,
             request.include_pending,
         )
+        self._reads.check(space, {request.collection})
         resume = _resume_from(request.resume_token)
         place = resume or await self._now(space)
         if resume is None:

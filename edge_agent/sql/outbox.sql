@@ -39,6 +39,10 @@ SELECT min(base) FROM outbox WHERE space = ? AND ordinal = ? AND seq > ? AND idx
 -- name: empty_operations
 DELETE FROM outbox WHERE space = ? AND ordinal = ? AND seq = ?
 
+-- name: emptied
+SELECT seq FROM outbox
+WHERE space = ? AND ordinal = ? AND seq > ? AND seq <= ? AND idx = 0 AND ops = 0
+
 -- name: ids_at
 SELECT seq, commit_id FROM outbox
 WHERE space = ? AND ordinal = ? AND idx = 0 AND seq IN (SELECT value FROM json_each(?))

@@ -1,19 +1,20 @@
 -- Statements on replica.db.
 
 -- name: cursor
-SELECT epoch, revision, token, policies_revision, tail_bytes, tail_from FROM cursors WHERE space = ?
+SELECT epoch, revision, token, policies_revision, tail_bytes, tail_from, scope
+FROM cursors WHERE space = ?
 
 -- name: cursors
 SELECT space, epoch, revision, token, policies_revision, tail_bytes, tail_from
 FROM cursors ORDER BY space
 
 -- name: set_cursor
-INSERT INTO cursors (space, epoch, revision, token, policies_revision, tail_bytes, tail_from)
-VALUES (?, ?, ?, ?, ?, ?, ?)
+INSERT INTO cursors (space, epoch, revision, token, policies_revision, tail_bytes, tail_from, scope)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (space) DO UPDATE SET
     epoch = excluded.epoch, revision = excluded.revision, token = excluded.token,
     policies_revision = excluded.policies_revision, tail_bytes = excluded.tail_bytes,
-    tail_from = excluded.tail_from
+    tail_from = excluded.tail_from, scope = excluded.scope
 
 -- name: own
 SELECT ordinal, origin, decided_seq, decided_id, overlay_seq FROM own

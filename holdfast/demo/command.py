@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import signal
 import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -27,6 +26,7 @@ from holdfast.host import loops
 from holdfast.host.commands import ExitCode, epilog, output_option
 from holdfast.host.datadir import DataDirectory, DirectoryInUse
 from holdfast.host.output import Output
+from holdfast.host.serving import on_signals
 
 LOOK_SECONDS = 0.5
 SETTLE_SECONDS = 30.0
@@ -79,7 +79,7 @@ def _taken(data: Path) -> Iterator[None]:
 async def _run(data: Path, seconds: float | None, output: Output) -> int:
     stop = asyncio.Event()
     async with house(data) as found:
-        _on_signals(stop, found)
+        on_signals(lambda _: stop.set(), lambda: _at_once(found))
         async with _doors(found) as doors:
             first = (await doors.look()).hub["revision"]
             await doors.set_policies(POLICIES)
@@ -92,15 +92,9 @@ async def _run(data: Path, seconds: float | None, output: Output) -> int:
     return _tell(last, last.hub["revision"] - first, output)
 
 
-def _on_signals(stop: asyncio.Event, found: House) -> None:
-    def told() -> None:
-        if stop.is_set():
-            kill(found.children)
-            os._exit(ExitCode.INTERRUPTED)
-        stop.set()
-
-    for each in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(each, told)
+def _at_once(found: House) -> None:
+    kill(found.children)
+    os._exit(ExitCode.INTERRUPTED)
 
 
 @contextlib.asynccontextmanager

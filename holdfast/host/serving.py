@@ -1,10 +1,10 @@
 """A daemon's life as a process: it starts, says that it is ready, serves, and drains when it is
 told to end.
 
-The first SIGTERM or SIGINT drains; the second ends the process at once, because whoever sends it
-has lost patience, and everything acknowledged is durable already. The watchdog of the service
-manager is answered only after the daemon's own database has, and whatever the network does: being
-offline is normal.
+The first SIGTERM or SIGINT drains; another one later ends the process at once, because whoever
+sends it has lost patience, and everything acknowledged is durable already. The watchdog of the
+service manager is answered only after the daemon's own database has, and whatever the network does:
+being offline is normal.
 
 Invariant: a daemon that has started is drained, unless a second signal came.
 """
@@ -34,6 +34,10 @@ PROBE_SECONDS = 10.0
 
 AT_ONCE = 130
 """Exit code after the second signal."""
+
+ONE_WISH_SECONDS = 0.5
+"""Signals so close together are one: `timeout`, and whoever signals a process and then its group,
+sends two. No person presses Ctrl-C again as fast."""
 
 _log = logging.getLogger(__name__)
 
@@ -74,7 +78,13 @@ async def _serve(
     opening: AbstractAsyncContextManager[D], pulse: Pulse[D], notifier: Notifier
 ) -> None:
     stop = asyncio.Event()
-    _on_signals(stop, notifier)
+
+    def end(signal_name: str) -> None:
+        _log.info("stopping: %s; once more ends at once", signal_name)
+        notifier.stopping("draining")
+        stop.set()
+
+    on_signals(end, lambda: os._exit(AT_ONCE))
     try:
         async with opening as daemon, _alive(daemon, pulse, notifier):
             pulse.announce(daemon)
@@ -86,15 +96,19 @@ async def _serve(
     _log.info("stopped")
 
 
-def _on_signals(stop: asyncio.Event, notifier: Notifier) -> None:
-    def told(number: int) -> None:
-        if stop.is_set():
-            os._exit(AT_ONCE)
-        _log.info("stopping: %s; once more ends at once", signal.Signals(number).name)
-        notifier.stopping("draining")
-        stop.set()
-
+def on_signals(first: Callable[[str], None], again: Callable[[], None]) -> None:
+    """Calls `first` with the name of the first SIGTERM or SIGINT, and `again` at another one
+    later. In the running loop, for as long as that runs."""
     loop = asyncio.get_running_loop()
+    told_s: list[float] = []
+
+    def told(number: int) -> None:
+        if not told_s:
+            told_s.append(loop.time())
+            first(signal.Signals(number).name)
+        elif loop.time() - told_s[0] > ONE_WISH_SECONDS:
+            again()
+
     for each in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(each, told, each)
 

@@ -31,11 +31,7 @@ def _status(door: Door) -> click.Command:
     @output_option
     def status(client: Client, output: Output) -> None:
         """Show whether this edge is connected, how far it is, what is pending, which alarms."""
-        from holdfast.shell import asking
-        from holdfast.v1 import edge_service_pb2 as pb
-
-        request = pb.GetEdgeStatusRequest()
-        found = asking.edge_status(asking.ask(client, "EdgeService.GetEdgeStatus", request))
+        found = _status_of(client)
         if output.as_json:
             output.facts(found)
             return
@@ -134,19 +130,33 @@ def _wait(door: Door) -> click.Command:
         spaces: tuple[str, ...], synced: bool, timeout: float, client: Client, output: Output
     ) -> None:
         """Wait until nothing of this edge is pending and it is at the hub's head, in these spaces
-        or in all. Ends with code 1 if that is not so in time."""
-        from holdfast.shell import asking
-        from holdfast.v1 import edge_service_pb2 as pb
-
+        or in all; then print where it is and what it has. Ends with code 1 if that is not so in
+        time."""
         assert synced, "click has seen to it"
         if not spaces:
-            request = pb.GetEdgeStatusRequest()
-            answer = asking.ask(client, "EdgeService.GetEdgeStatus", request)
-            spaces = tuple(space.space for space in answer.spaces)
+            spaces = tuple(found["space"] for found in _status_of(client)["spaces"])
         client.synced(*spaces, timeout_s=timeout)
-        output.event({"synced": True, "spaces": list(spaces)}, f"synced: {', '.join(spaces)}")
+        found = [one for one in _status_of(client)["spaces"] if one["space"] in spaces]
+        words = "; ".join(map(_evidence, found)) or "nothing is replicated"
+        output.event({"synced": True, "spaces": found}, f"synced: {words}")
 
     return wait
+
+
+def _status_of(client: Client) -> printing.Document:
+    from holdfast.shell import asking
+    from holdfast.v1 import edge_service_pb2 as pb
+
+    request = pb.GetEdgeStatusRequest()
+    return asking.edge_status(asking.ask(client, "EdgeService.GetEdgeStatus", request))
+
+
+def _evidence(space: printing.Document) -> str:
+    """Where a space is and what it holds, in one line; the digest is that of all collections."""
+    found = space["digests"].values()
+    records = sum(one["records"] for one in found)
+    digest = sum(int(one["digest"], 16) for one in found) % 2**64
+    return f"{space['space']} at {space['revision']}, {records} records, digest {digest:016x}"
 
 
 def _pause(door: Door) -> click.Command:

@@ -116,6 +116,7 @@ def test_counters_are_declared_at_the_hub_and_added_to_at_the_edge(doors: Doors)
     assert doors.at_hub(*stale).code == 1
 
 
+@pytest.mark.promise("read.as-of")
 def test_the_hubs_door_decides_at_once_and_reads_the_past(doors: Doors) -> None:
     first = ok(doors.at_hub("put", "default/past/1", "v=1", "--json")).json
     assert first["outcome"] == "applied"

@@ -48,6 +48,8 @@ def _verdict(directory: Path, *arguments: str) -> tuple[int, dict[str, object]]:
     return process.returncode, verdict
 
 
+@pytest.mark.promise("rule.success-with-evidence")
+@pytest.mark.promise("seen.converged")
 def test_it_ends_by_itself_converged_and_goes_on_with_its_data(tmp_path: Path) -> None:
     code, first = _verdict(tmp_path, "--seconds", "5")
     assert (code, first["converged"], first["pending"]) == (0, True, 0)

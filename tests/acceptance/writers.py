@@ -89,9 +89,12 @@ class Watcher:
             self.commit_ids.append(event.outcome.op_id.commit_id)
             self.parts.append(len(event.changes))
 
-    async def end(self) -> None:
-        """Stops listening. Raises what ended the watch before, if anything did."""
+    async def end(self, revision: int) -> None:
+        """Stops listening once it was told of a revision. Raises what ended the watch before, if
+        anything did."""
         assert self._task is not None
+        while not self._task.done() and (not self.revisions or self.revisions[-1] < revision):
+            await asyncio.sleep(0.05)  # noqa: ASYNC110
         if self._task.done():
             self._task.result()
         self._task.cancel()

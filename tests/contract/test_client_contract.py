@@ -117,6 +117,8 @@ async def test_counters_add_up(client: Any, door: Door, space: str) -> None:
 
 
 async def test_only_counters_can_be_added_to(client: Any, space: str) -> None:
+    await client.put(f"{space}/parts/1", {})
+    await client.synced(space)  # an edge that has heard nothing of policies takes any addition
     with pytest.raises(errors.InvalidArgument) as caught:
         await client.add(f"{space}/parts/7", {"n": 1})
     assert caught.value.reason == "RULE_MISMATCH"
@@ -125,6 +127,7 @@ async def test_only_counters_can_be_added_to(client: Any, space: str) -> None:
 async def test_a_commit_is_all_or_nothing(client: Any, space: str) -> None:
     await client.commit([Put(f"{space}/a/1", {"n": 1}), Patch(f"{space}/b/2", {"n": 2})])
     assert len(await client.batch_get([f"{space}/a/1", f"{space}/b/2"])) == 2
+    await client.synced(space)
     with pytest.raises(errors.InvalidArgument):
         await client.commit([Delete(f"{space}/a/1"), Add(f"{space}/b/2", {"n": 1})])
     assert (await client.get(f"{space}/a/1")).value == {"n": 1}
@@ -328,6 +331,8 @@ async def test_a_session_reads_its_writes_wherever_it_goes(
 # -- refusals ----------------------------------------------------------------------------------
 
 
+@pytest.mark.promise("rule.limits")
+@pytest.mark.promise("write.invalid")
 @pytest.mark.parametrize(
     ("path", "value", "reason"),
     [
@@ -380,6 +385,7 @@ async def test_wrong_listings_and_watches_are_refused(client: Any, space: str) -
         assert caught.value.reason == "TOKEN_INVALID"
 
 
+@pytest.mark.promise("rule.limits")
 async def test_too_many_operations_are_refused(client: Any, space: str) -> None:
     with pytest.raises(errors.InvalidArgument) as caught:
         await client.commit([Delete(f"{space}/a/{n}") for n in range(1_001)])

@@ -46,7 +46,7 @@ class RawHouse:
     def unary(self, door: str, path: str, data: bytes) -> tuple[str, bytes]:
         """The reason for which a call is refused, or OK and its answer. Fails if it is refused
         without a reason of the table."""
-        call = self.channels[door].unary_unary(path)
+        call: Any = self.channels[door].unary_unary(path)
         try:
             answer: bytes = call(data, timeout=CALL_SECONDS)
         except grpc.RpcError as error:
@@ -55,7 +55,8 @@ class RawHouse:
 
     def streamed(self, door: str, path: str, data: bytes) -> str:
         """The same for a call that is answered by a stream; it is left at its first answer."""
-        responses = self.channels[door].unary_stream(path)(data, timeout=CALL_SECONDS)
+        call: Any = self.channels[door].unary_stream(path)
+        responses = call(data, timeout=CALL_SECONDS)
         try:
             for _ in responses:
                 responses.cancel()
@@ -96,7 +97,7 @@ def raw_house() -> Iterator[RawHouse]:
             begun.set()
             await stop.wait()
 
-    thread = threading.Thread(target=loop.run_until_complete, args=(live(),))
+    thread = threading.Thread(target=loop.run_until_complete, args=(live(),), daemon=True)
     thread.start()
     try:
         assert begun.wait(START_SECONDS), "the house did not start"

@@ -42,7 +42,7 @@ class Talk:
 
     def of(self, kind: str) -> list[Any]:
         """The messages of one kind."""
-        return [getattr(one, kind) for one in self.said if one.HasField(kind)]
+        return [getattr(one, kind) for one in self.said if one.WhichOneof("message") == kind]
 
 
 def new_id() -> bytes:
@@ -87,14 +87,13 @@ def talk(raw: RawHouse, frames: Sequence[Frame], until: str = "") -> Talk:
     """Says these in order, and leaves; with `until`, once a message of that kind has come. Listens
     until the hub has no more to say."""
     heard = threading.Event()
-    call = raw.channels["hub"].stream_stream(PATH)(
-        _said(frames, heard if until else None), timeout=TALK_SECONDS
-    )
+    method: Any = raw.channels["hub"].stream_stream(PATH)
+    call = method(_said(frames, heard if until else None), timeout=TALK_SECONDS)
     said: list[pb.ReplicateResponse] = []
     try:
         for response in call:
             said.append(pb.ReplicateResponse.FromString(response))
-            if until and said[-1].HasField(until):  # type: ignore[arg-type]
+            if until and said[-1].WhichOneof("message") == until:
                 heard.set()
     except grpc.RpcError as error:
         return Talk(tuple(said), reason_of(error))

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
+import grpc
 import pytest
 from google.protobuf.descriptor import MethodDescriptor
 from hypothesis import HealthCheck, given, settings
@@ -131,6 +132,9 @@ def _commit(*ops: record_pb2.Op, **other: Any) -> pb.CommitRequest:
     return pb.CommitRequest(**{"space": SPACE, "ops": ops, "actor": actor, **other})
 
 
+NEW: Any = 77
+"""A number that no enumeration has yet."""
+
 GOOD = _put('{"n":1}')
 VALUES = {
     "no JSON": ("{", "INVALID_JSON"),
@@ -152,7 +156,7 @@ REQUESTS = {
     "no actor": (_commit(GOOD, actor=record_pb2.Actor()), "INVALID_NAME"),
     "an actor of no kind": (_commit(GOOD, actor=record_pb2.Actor(id="a")), "UNKNOWN_ENUM_VALUE"),
     "an actor of a new kind": (
-        _commit(GOOD, actor=record_pb2.Actor(id="a", kind=77)), "UNKNOWN_ENUM_VALUE",
+        _commit(GOOD, actor=record_pb2.Actor(id="a", kind=NEW)), "UNKNOWN_ENUM_VALUE",
     ),
     "a level that is not known": (_commit(GOOD, level=77), "UNKNOWN_ENUM_VALUE"),
     "bounded": (_commit(GOOD, level=record_pb2.LEVEL_BOUNDED), "LEVEL_NOT_IMPLEMENTED"),
@@ -250,7 +254,7 @@ FAR_AWAY = {
 @pytest.mark.parametrize("door", ["edge", "hub"])
 @pytest.mark.parametrize("name", FAR_AWAY)
 def test_a_number_beyond_all_numbers_is_no_surprise(raw: RawHouse, door: str, name: str) -> None:
-    path = f"/holdfast.v1.StateService/{name.split()[0]}"
+    path = f"/holdfast.v1.StateService/{name.split(maxsplit=1)[0]}"
     before = raw.run(_taken(raw.home))
     reason, answer = raw.unary(door, path, FAR_AWAY[name].SerializeToString())
     if reason == OK and name == "GetOutcome":
@@ -272,12 +276,12 @@ def test_text_that_is_not_utf8_is_refused(raw: RawHouse, door: str) -> None:
 @pytest.mark.promise("stream.bad-input")
 @pytest.mark.parametrize("door", ["edge", "hub"])
 def test_a_message_that_is_too_large_costs_nothing(raw: RawHouse, door: str) -> None:
-    import grpc
-
     data = _commit(_put('{"n":"' + "x" * (5 << 20) + '"}')).SerializeToString()
+    call: Any = raw.channels[door].unary_unary("/holdfast.v1.StateService/Commit")
     with pytest.raises(grpc.RpcError) as refused:
-        raw.channels[door].unary_unary("/holdfast.v1.StateService/Commit")(data, timeout=5)
-    assert refused.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED  # type: ignore[attr-defined]
+        call(data, timeout=5)
+    failed: Any = refused.value
+    assert failed.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
     good = _commit(GOOD).SerializeToString()
     assert raw.unary(door, "/holdfast.v1.StateService/Commit", good)[0] == OK
 

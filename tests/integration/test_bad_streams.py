@@ -1,5 +1,5 @@
 """A stream may carry anything: frames out of order, bombs, forged proofs, other people's seqs. The
-hub says goodbye with a reason, or refuses the push; nothing is stored, and others notice nothing."""
+hub says goodbye with a reason or refuses the push; nothing is stored, and nobody else notices."""
 
 from __future__ import annotations
 
@@ -139,7 +139,8 @@ def _bomb() -> bytes:
 def _block(**changed: Any) -> pb.Block:
     fields: dict[str, Any] = {
         "commit_ids": new_id(), "base_epoch": 1, "base_deltas": [0], "seen_distances": [0],
-        "claimed_deltas": [1 << 40], "actors": [record_pb2.Actor(id="s", kind=1)],
+        "claimed_deltas": [1 << 40],
+        "actors": [record_pb2.Actor(id="s", kind=record_pb2.ACTOR_KIND_ROBOT)],
         "collections": ["parts"], "keys": ["x"], "kinds": bytes([Kind.CREATE]),
         "payloads": [b'{"n":1}'],
     }  # fmt: skip

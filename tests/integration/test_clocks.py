@@ -46,6 +46,7 @@ async def _restart(home: House, name: str) -> None:
     await home.start_edge(name)
 
 
+@pytest.mark.promise("time.unverified")
 @pytest.mark.promise("time.wrong-clock")
 @pytest.mark.promise("time.stamped-once")
 @pytest.mark.promise("time.suspect")

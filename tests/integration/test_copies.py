@@ -21,9 +21,8 @@ async def _add(home: House, name: str, count: int, mark: str) -> list[AsyncRecei
     """So many additions of one, and a record for each; all at one edge."""
     client = home.at(name)
     receipts = [await client.add(COUNTER, {"n": 1}) for _ in range(count)]
-    for index in range(count):
-        receipts.append(await client.put(f"{SPACE}/parts/{mark}-{index}", {"by": mark}))
-    return receipts
+    paths = [f"{SPACE}/parts/{mark}-{index}" for index in range(count)]
+    return receipts + [await client.put(path, {"by": mark}) for path in paths]
 
 
 async def _check(home: House, marks: Iterable[tuple[str, int]]) -> None:

@@ -100,6 +100,10 @@ async def test_a_deleted_replica_is_replayed_from_the_hub() -> None:
         await _write(home, "a", "offline", 2)
         await home.start_hub()
         await _counted(home, 10)
+        status = await home.status("a")
+        assert dict(status.rebuilds) == {"REPLICA_MISSING": 1}, "it once began anew without a word"
+        assert "REPLICA_MISSING" in status.alarms
+        assert dict((await home.status("b")).rebuilds) == {}
 
 
 @pytest.mark.promise("rule.rebuild-spares-outbox")

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 
-from tests.house import PERSON, SPACE, house, until
+from tests.house import PERSON, SPACE, house
 
 pytestmark = pytest.mark.integration
 
@@ -18,6 +16,7 @@ async def test_what_is_written_at_one_edge_is_at_the_other_and_at_the_hub() -> N
         receipt = await home.at("a").put(f"{SPACE}/parts/7", {"state": "gripped"})
         outcome = await receipt.outcome()
         assert outcome.kind == "applied"
+        assert outcome.position is not None
         there = home.at("b", PERSON)
         await there.wait(outcome.position)
         found = await there.get(f"{SPACE}/parts/7")

@@ -1,6 +1,6 @@
 """How long laws are searched: a little on every change, for long at night.
 
-`HOLDFAST_LAWS=nightly` chooses the long search.
+`HOLDFAST_LAWS=nightly` chooses the long search; give it time with `--timeout 0`.
 """
 
 from __future__ import annotations

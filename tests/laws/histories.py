@@ -94,7 +94,7 @@ EDGES = 3
 def steps(
     requests: st.SearchStrategy[Request] = REQUESTS, *, conditions: bool = True
 ) -> st.SearchStrategy[list[Step]]:
-    """Histories of up to 30 steps; without `conditions` nothing can be rejected for one."""
+    """Histories of 6 to 30 steps; without `conditions` nothing can be rejected for one."""
     edges = st.integers(0, EDGES - 1)
     some = st.lists(requests, min_size=1, max_size=3).map(tuple)
     step = st.one_of(
@@ -108,7 +108,7 @@ def steps(
         st.builds(AtHub, some),
         st.builds(Later, st.sampled_from([1, 1_000, 86_400_000])),
     )
-    return st.lists(step, max_size=30)
+    return st.lists(step, min_size=6, max_size=30)
 
 
 Event = Batch | tuple[Request, ...] | int | None

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -69,6 +70,7 @@ def clamped_stamps(case: Case) -> list[int]:
     return [min(claim, limit) for claim, limit in zip(claims(case[2]), limits, strict=True)]
 
 
+@pytest.mark.promise("time.ancestor-loses")
 def test_no_ancestor_beats_its_descendant_in_any_case() -> None:
     every = list(cases())
     assert len(every) == 1_296
@@ -83,6 +85,7 @@ def test_the_clamp_alone_lets_ancestors_beat_their_descendants() -> None:
 MOMENTS = st.lists(st.tuples(st.integers(-(2**20), 2**41), st.integers(0, 5_000)), min_size=1)
 
 
+@pytest.mark.promise("time.stamped-once")
 @given(MOMENTS)
 def test_an_origins_stamps_grow_whatever_its_clock_does(moments: list[tuple[int, int]]) -> None:
     clock, hub_ms, last = HybridClock(), NOON_MS, -1

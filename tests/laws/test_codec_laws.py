@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Any
 
+import pytest
 from google.protobuf.message import DecodeError
 from hypothesis import given
 from hypothesis import strategies as st
@@ -114,6 +115,7 @@ def damaged(whole: bytes) -> st.SearchStrategy[bytes]:
 BLOCK = codec.encode_block(BATCH)
 
 
+@pytest.mark.promise("stream.bad-input")
 @given(st.one_of(st.binary(max_size=200), damaged(BLOCK)), st.integers(0, 2**64 - 1))
 def test_bytes_are_a_block_or_malformed(data: bytes, first_seq: int) -> None:
     try:
@@ -147,6 +149,7 @@ FROM_EDGE = [codec.edge_message_to(message).SerializeToString() for message in E
 FROM_HUB = [codec.hub_message_to(message).SerializeToString() for message in HUB]
 
 
+@pytest.mark.promise("stream.bad-input")
 @given(st.one_of(st.binary(max_size=100), st.sampled_from(FROM_EDGE).flatmap(damaged)))
 def test_bytes_are_a_message_of_an_edge_or_malformed(data: bytes) -> None:
     try:

@@ -32,7 +32,9 @@ def main() -> int:
     failed: list[Result] = []
     reached: Counter[str] = Counter()
     with multiprocessing.get_context("fork").Pool(asked.jobs, maxtasksperchild=200) as pool:
-        for done, result in enumerate(pool.imap(partial(sweep.run_seed, without=without), seeds), 1):
+        for done, result in enumerate(
+            pool.imap(partial(sweep.run_seed, without=without), seeds), 1
+        ):
             reached += result.reached
             if result.problems:
                 failed.append(result)

@@ -11,7 +11,6 @@ import json
 import random
 from typing import TYPE_CHECKING
 
-from holdfast.errors import HoldfastError
 from holdfast.host.refusal import Refusal
 from holdfast.v1 import record_pb2 as record
 from holdfast.v1 import state_service_pb2 as pb
@@ -31,7 +30,7 @@ POLICIES = {
 }
 """`tallies` are only added to, so their sums can be told from what was acknowledged."""
 
-CHANGES = (
+CHANGES: tuple[tuple[str, dict[str, object]], ...] = (
     ("things", {"granularity": "record"}),
     ("things", {"deletes": "edit_wins"}),
     ("things", {}),
@@ -43,6 +42,7 @@ CHANGES = (
 )
 """Policies that somebody changes during a run."""
 
+KINDS = (record.ACTOR_KIND_ROBOT, record.ACTOR_KIND_HUMAN, record.ACTOR_KIND_AI)
 COLLECTIONS = ("things", "poses", "notes", "telemetry", "carts", "tallies")
 KEYS = 5
 ATTEMPTS = 4
@@ -71,8 +71,6 @@ class Agent:
             await asyncio.sleep(self._luck.expovariate(1.0) * self._gap_s)
             if len(self._doors) > 1 and self._luck.random() < 0.05:
                 self._door = self._luck.choice(self._doors)
-            if not self._world.writing:
-                return
             if self._luck.random() < 0.2:
                 await self.read()
             else:
@@ -163,7 +161,7 @@ class Agent:
             if len(self._doors) > 1 and self._luck.random() < 0.5:
                 self._door = self._luck.choice(self._doors)
             attempt = await self._attempt(wanted, request)
-        if own and wanted.attempts:
+        if own and wanted.attempts and request.ops[0].key == self._own_key:
             clean = wanted.attempts[0].end
             if clean == "ok":
                 self._own_number = number
@@ -195,7 +193,7 @@ class Agent:
         luck = self._luck
         request = pb.CommitRequest(
             space=space,
-            actor=record.Actor(id=self.name, kind=luck.choice((1, 2, 3))),
+            actor=record.Actor(id=self.name, kind=luck.choice(KINDS)),
             session_token=self._session(),
         )
         if luck.random() < 0.6:
@@ -275,23 +273,26 @@ def _fit(op: record.Op, collection: str) -> None:
     """Only tallies are added to, and nothing else is done to them."""
     adds = op.WhichOneof("action") == "add"
     if collection == "tallies" and not adds:
-        op.ClearField("action")  # type: ignore[arg-type]
+        op.ClearField("action")
         op.add.deltas["sum"] = 1
     elif adds and collection not in ("tallies", "carts"):
-        op.ClearField("action")  # type: ignore[arg-type]
+        op.ClearField("action")
         op.delete.SetInParent()
 
 
 class Watcher:
     """Watches one space at one door, and resumes where it was after every interruption."""
 
-    def __init__(self, world: World, door: Door, space: str, *, pending: bool) -> None:
+    def __init__(
+        self, world: World, door: Door, space: str, collection: str, *, pending: bool
+    ) -> None:
         self._world, self._door, self._space, self._pending = world, door, space, pending
+        self._collection = collection
         self._resume = b""
         self._log = self._begin()
 
     def _begin(self) -> WatchLog:
-        log = WatchLog(self._door.name, self._space, whole=True)
+        log = WatchLog(self._door.name, self._space, self._collection)
         self._world.history.watches.append(log)
         self._resume = b""
         return log
@@ -299,10 +300,10 @@ class Watcher:
     async def live(self) -> None:
         """Until the run is over."""
         while True:
-            while not self._door.up:
-                await asyncio.sleep(0.3)
             process = self._door.process
-            assert process is not None
+            if process is None or not self._door.up:
+                await asyncio.sleep(0.3)
+                continue
             task = process.spawn(self._watch(), f"watch@{self._door.name}")
             await asyncio.wait([task, process.died], return_when=asyncio.FIRST_COMPLETED)
             if not task.done() or task.cancelled():
@@ -311,14 +312,17 @@ class Watcher:
             reason = getattr(error, "reason", None)
             if reason is None:
                 self._world.violated("errors", f"Watch at {self._door.name}: {error!r}", error)
-            if isinstance(error, Refusal | HoldfastError):
+            if isinstance(error, Refusal) and reason != "SHUTTING_DOWN":
                 self._log.faults.append(str(reason))
                 self._log = self._begin()
             await asyncio.sleep(0.5)
 
     async def _watch(self) -> None:
         request = pb.WatchRequest(
-            space=self._space, resume_token=self._resume, include_pending=self._pending
+            space=self._space,
+            collection=self._collection,
+            resume_token=self._resume,
+            include_pending=self._pending,
         )
         context = DeadlineContext(self._world.loop, 1e9)
         async for message in self._door.service.Watch(request, context):

@@ -56,9 +56,7 @@ async def call(world: World, door: Door, method: str, request: Any, seconds: flo
     arrived = type(request).FromString(request.SerializeToString())
     context = DeadlineContext(world.loop, seconds)
     task = process.spawn(getattr(door.service, method)(arrived, context), f"{method}@{door.name}")
-    await asyncio.wait(
-        [task, process.died], timeout=seconds, return_when=asyncio.FIRST_COMPLETED
-    )
+    await asyncio.wait([task, process.died], timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
     if not process.alive:
         return Answer("unknown", reason="crashed")
     if not task.done():

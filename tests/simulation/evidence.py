@@ -217,9 +217,10 @@ def _sample(
         view.pop((collection, key), None)
         if not deleted:
             view[collection, key] = value.decode()
-    decided = dict(
-        replica.execute("SELECT ordinal, decided_seq FROM own WHERE space = ?", (space,)).fetchall()
-    )
+    own = replica.execute(
+        "SELECT ordinal, origin, decided_seq FROM own WHERE space = ?", (space,)
+    ).fetchall()
+    decided = {ordinal: seq for ordinal, _, seq in own}
     replica.execute("COMMIT")
     rows = outbox.execute(
         "SELECT ordinal, seq, idx, collection, key, kind, payload FROM outbox"
@@ -229,8 +230,9 @@ def _sample(
     scope = edge.scopes[space]
     covered = None if scope.whole else scope.collections
     return Sample(
-        edge.name, now_s, space, covered, epoch, revision, records, view, pending  # type: ignore[arg-type]
-    )
+        edge.name, now_s, space, covered, epoch, revision, records, view, pending,
+        {origin: seq for _, origin, seq in own if seq},
+    )  # fmt: skip
 
 
 # -- whether all has come together -------------------------------------------

@@ -50,8 +50,7 @@ class Faults:
             machine.start()
         for edge in world.edges:
             edge.link.heal()
-            if edge.up and edge.agent is not None:
-                edge.process.spawn(edge.agent.uplink.resume(), "resume")  # type: ignore[union-attr]
+            self._resume(edge)
 
     # -- one fault -----------------------------------------------------------
 
@@ -106,7 +105,7 @@ class Faults:
         self._world.machine(fault.target).doomed = fault.detail
 
     def _power(self, fault: Fault) -> None:
-        self._edge(fault).crash("at random", power=True, down_s=fault.seconds)
+        self._world.machine(fault.target).crash("at random", power=True, down_s=fault.seconds)
 
     def _disk_full(self, fault: Fault) -> None:
         disk = self._edge(fault).disk
@@ -133,12 +132,12 @@ class Faults:
     def _pause(self, fault: Fault) -> None:
         edge = self._edge(fault)
         if edge.up and edge.agent is not None and edge.process is not None:
-            edge.process.spawn(edge.agent.uplink.pause(), "pause")
+            edge.process.launch(edge.agent.uplink.pause(), "pause")
             self._until(fault, partial(self._resume, edge))
 
     def _resume(self, edge: EdgeMachine) -> None:
         if edge.up and edge.agent is not None and edge.process is not None:
-            edge.process.spawn(edge.agent.uplink.resume(), "resume")
+            edge.process.launch(edge.agent.uplink.resume(), "resume")
 
     def _policy(self, fault: Fault) -> None:
         name, policy = CHANGES[fault.detail % len(CHANGES)]

@@ -81,7 +81,8 @@ class WatchLog:
 
     name: str
     space: str
-    whole: bool
+    collection: str
+    """The only one that is watched; empty for all."""
     began_at: int = -1
     commits: list[WatchedCommit] = field(default_factory=list)
     reached: int = 0
@@ -107,6 +108,8 @@ class Sample:
     """Live values with what is pending on top."""
     pending: list[tuple[int, int, int, str, str, int, bytes]]
     """(ordinal, seq, idx, collection, key, kind, payload) of the outbox above the watermark."""
+    decided: dict[bytes, int] = field(default_factory=dict)
+    """Per own origin the newest seq that is known decided."""
     alarms: tuple[str, ...] = ()
 
 

@@ -12,7 +12,7 @@ import asyncio
 import random
 import shutil
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -29,7 +29,7 @@ from holdfast.host.errors import HostError
 from sync.messages import Scope
 from tests.simulation.clocks import SimulatedClock
 from tests.simulation.disks import Disk, SimulatedFile, image
-from tests.simulation.network import Channel, Link, Served, ServerContext
+from tests.simulation.network import Channel, Link, ServerContext
 from tests.simulation.processes import Process
 
 if TYPE_CHECKING:
@@ -78,7 +78,12 @@ class Machine:
         self.boots += 1
         self.ready = False
         process = self.process = Process(self.world.loop, f"{self.name}#{self.boots}")
-        process.spawn(self._main(process), f"{process.name}-main")
+        process.launch(self._main(process), f"{process.name}-main")
+
+    def launch(self, work: Coroutine[Any, Any, object]) -> None:
+        """Runs something in its process."""
+        assert self.process is not None
+        self.process.launch(work)
 
     async def _main(self, process: Process) -> None:
         try:
@@ -152,6 +157,7 @@ class EdgeMachine(Machine):
         await agent.prepare()
         self.agent, self.stop, self.ready = agent, asyncio.Event(), True
         world.note(self.name, "is up, origin", agent.files.outbox.origin.id.hex()[:6])
+        world.sample(self)  # what a crash has left, made to agree
         await agent.run(self.stop)
         self.ready = False
         await files.close()
@@ -191,10 +197,8 @@ class FlakyDriver:
         await self._driver.close()
 
 
-class HubMachine(Machine, Served):
+class HubMachine(Machine):
     """The hub."""
-
-    process: Process
 
     def __init__(self, world: World, name: str, clock: SimulatedClock) -> None:
         super().__init__(world, name, clock)
@@ -230,6 +234,7 @@ class HubMachine(Machine, Served):
         await hub.prepare()
         self.hub, self.ready = hub, True
         self.world.note(self.name, "is up")
+        process.launch(hub.follow(), f"{process.name}-follow")
         await hub.keep_house()
 
     async def replicate(self, requests: AsyncIterator[Any], context: ServerContext) -> None:

@@ -35,7 +35,7 @@ SYN_AGAIN_S = 3.0
 class Served(Protocol):
     """A hub process that takes streams."""
 
-    process: Process
+    process: Process | None
 
     def replicate(self, requests: AsyncIterator[Any], context: ServerContext) -> Any: ...
 
@@ -188,18 +188,17 @@ class Connection:
         hub, link = self._hub(), self._link
         if link.hangs or link.stalled:
             link.loop.call_later(CONNECT_TIMEOUT_S, self._gave_up)
-        elif link.down or hub is None or not hub.process.alive:
+        elif link.down or hub is None or hub.process is None or not hub.process.alive:
             self.break_edge("connection refused")
         else:
-            self._accept(hub)
+            self._accept(hub, hub.process)
 
     def _gave_up(self) -> None:
         if not self.established:
             self.break_edge("dialling timed out")
 
-    def _accept(self, hub: Served) -> None:
+    def _accept(self, hub: Served, process: Process) -> None:
         self.established = True
-        process = hub.process
         self._served = process
         process.at_death.append(self._hub_died)
         context = ServerContext(self, process)
@@ -210,7 +209,7 @@ class Connection:
             await hub.replicate(self._requests(), context)
         except asyncio.CancelledError:
             raise
-        except Exception as error:  # noqa: BLE001 - the server tells its client, whatever it is
+        except Exception as error:
             self.down.send(unavailable(f"{type(error).__name__}: {error}"))
             raise
         if self._served.alive:

@@ -7,8 +7,8 @@ the rest of the run as it was, as far as it does not depend on that fault.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import cloud_hub.downstream
@@ -77,15 +77,14 @@ class Plan:
             for name, scopes in self.edges.items()
         )
         knobs = ", ".join(f"{name}={value}" for _, name, value in self.knobs)
-        lines = [
+        head = (
             f"seed {self.seed}: {self.seconds:.0f} s, {edges}; spaces {', '.join(self.spaces)};"
-            f" push {self.push_limit}; delay {self.delay_s * 1000:.0f} ms; {knobs or 'no knobs'}",
-            *(f"  {fault}" for fault in self.faults),
-        ]
-        return "\n".join(lines)
+            f" push {self.push_limit}; delay {self.delay_s * 1000:.0f} ms; {knobs or 'no knobs'}"
+        )
+        return "\n".join([head, *(f"  {fault}" for fault in self.faults)])
 
 
-FAR_S = 0.1
+FAR_S = 0.05
 """Beyond this a round trip takes so long that small windows alone would break every deadline."""
 
 KNOBS: tuple[tuple[object, str, tuple[object, ...]], ...] = (
@@ -110,14 +109,48 @@ def plan_of(
     seed: int, luck: Callable[[str], random.Random], without: frozenset[str] = frozenset()
 ) -> Plan:
     """The plan of a seed, less some kinds of faults."""
-    shape = luck("shape")
-    seconds = shape.choice((8.0, 15.0, 15.0, 30.0))
+    plan = _shape(seed, luck("shape"))
+    far = plan.delay_s + plan.jitter_s > FAR_S
+    if far:
+        plan.capacity = max(plan.capacity, 64)
+    knobs = luck("knobs")
+    for module, name, values in KNOBS:
+        if knobs.random() < 0.2 and not (far and name == "WINDOW_COMMITS"):
+            plan.knobs.append((module, name, knobs.choice(values)))
+    found = luck("faults")
+    return _with_faults(plan, found, found.choice(MIXES), without)
+
+
+def focused_plan(
+    seed: int, luck: Callable[[str], random.Random], families: tuple[str, ...],
+    knobs: tuple[tuple[object, str, object], ...], changes: Mapping[str, Any],
+) -> Plan:  # fmt: skip
+    """A short and busy run with these families of faults only."""
+    shape = luck("focus")
     plan = Plan(
+        seed=seed, seconds=4.0, edges={f"edge-{i + 1}": _scopes(shape, 0) for i in range(2)},
+        spaces=("site",), gap=0.7, push_limit=shape.choice((1, 3, 2_000)), disk_slowness_s=0.001,
+        delay_s=0.01, jitter_s=0.005, capacity=64, hub_clients=1, wanderers=1, knobs=list(knobs),
+    )  # fmt: skip
+    return _with_faults(replace(plan, **changes), luck("faults"), families, frozenset())
+
+
+def _with_faults(
+    plan: Plan, luck: random.Random, families: tuple[str, ...], without: frozenset[str]
+) -> Plan:
+    found = (f for f in _faults(luck, plan, families) if f.kind not in without)
+    plan.faults = sorted(found, key=lambda f: f.at_s)
+    return plan
+
+
+def _shape(seed: int, shape: random.Random) -> Plan:
+    seconds = shape.choice((4.0, 8.0, 8.0, 20.0))
+    return Plan(
         seed=seed,
         seconds=seconds,
         edges={f"edge-{i + 1}": _scopes(shape, i) for i in range(shape.choice((2, 2, 3, 3, 4, 5)))},
         spaces=("site",) if shape.random() < 0.5 else ("site", "urgent"),
-        gap=shape.choice((0.5, 1.0, 2.0)),
+        gap=shape.choice((0.7, 1.5, 3.0)),
         push_limit=shape.choice((1, 3, 2_000, 2_000)),
         disk_slowness_s=shape.choice((0.0, 0.001, 0.01)),
         delay_s=shape.choice((0.001, 0.02, 0.3)),
@@ -126,17 +159,6 @@ def plan_of(
         hub_clients=shape.choice((0, 1, 2)),
         wanderers=shape.choice((0, 1, 2)),
     )
-    far = plan.delay_s > FAR_S
-    if far:
-        plan.capacity = max(plan.capacity, 64)
-    knobs = luck("knobs")
-    for module, name, values in KNOBS:
-        if knobs.random() < 0.2 and not (far and name == "WINDOW_COMMITS"):
-            plan.knobs.append((module, name, knobs.choice(values)))
-    plan.faults = sorted(
-        (f for f in _faults(luck("faults"), plan) if f.kind not in without), key=lambda f: f.at_s
-    )
-    return plan
 
 
 def _scopes(shape: random.Random, index: int) -> dict[str, Scope]:
@@ -157,15 +179,13 @@ MIXES = (
 """Which families of faults come together: one alone tells most, all at once finds what is left."""
 
 
-def _faults(luck: random.Random, plan: Plan) -> list[Fault]:
-    mix = luck.choice(MIXES)
+def _faults(luck: random.Random, plan: Plan, families: tuple[str, ...]) -> list[Fault]:
     found: list[Fault] = []
-    for family in mix:
+    for family in families:
         count = luck.randint(1, 2 + int(plan.seconds / 6))
         if family in ("copy", "restore", "pause", "disk"):
             count = min(count, 2)
-        for _ in range(count if family != "none" else 0):
-            found.append(_fault(luck, family, plan))
+        found += [_fault(luck, family, plan) for _ in range(count if family != "none" else 0)]
     return found
 
 
@@ -197,8 +217,21 @@ def _fault(luck: random.Random, family: str, plan: Plan) -> Fault:
     if family == "clock":
         detail = luck.choice((5_000, -5_000, 3 * 86_400_000, -3 * 86_400_000, -(10**11), 0))
         return Fault(at, "clock", anyone if abs(detail) <= 5_000 else edge, 0.0, detail)
-    assert family == "pause", family
-    return Fault(at, "pause", edge, luck.choice((5.0, 60.0, 900.0)))
+    if family == "pause":
+        return Fault(at, "pause", edge, luck.choice((5.0, 60.0, 900.0)))
+    return _special_fault(luck, family, at, edge)
+
+
+def _special_fault(luck: random.Random, family: str, at: float, edge: str) -> Fault:
+    """Families that bring one kind of mistake out; see mutants.py."""
+    if family == "commit_crash":
+        return Fault(at, "failpoint", edge, 0.5, luck.choice(FAILPOINTS[1:3]))
+    if family == "between":
+        return Fault(at, "failpoint", edge, 0.5, "test.between.transactions")
+    if family == "down":
+        return Fault(at, "down", edge, 20.0)
+    assert family == "hub_power", family
+    return Fault(at, "power", "hub", 0.5)
 
 
 def _network_fault(luck: random.Random, at: float, edge: str, seconds: float) -> Fault:

@@ -38,6 +38,10 @@ class Process:
         """A task of this process."""
         return self.loop.create_task(work, name=name or self.name, context=self.context.copy())
 
+    def launch(self, work: Coroutine[Any, Any, object], name: str = "") -> None:
+        """A task that nobody waits for."""
+        _ = self.spawn(work, name)
+
     def later(self, delay_s: float, callback: Callable[..., object], *args: object) -> None:
         """Calls back within this process, if it is still there."""
 
@@ -64,6 +68,9 @@ CURRENT: contextvars.ContextVar[Process | None] = contextvars.ContextVar("proces
 """Whose code is running."""
 
 
+KEPT: set[asyncio.Task[Any]] = set()
+
+
 def make_task(
     loop: asyncio.AbstractEventLoop,
     work: Any,
@@ -72,6 +79,8 @@ def make_task(
 ) -> asyncio.Task[Any]:
     """A task factory that gives each task to its process."""
     task: asyncio.Task[Any] = asyncio.Task(work, loop=loop, context=context)
+    KEPT.add(task)  # the loop itself holds tasks weakly
+    task.add_done_callback(KEPT.discard)
     process = (context or contextvars.copy_context()).get(CURRENT)
     if process is not None:
         process.tasks.add(task)

@@ -4,15 +4,30 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from collections.abc import Mapping
+from functools import partial
 
 from tests.simulation import world
-from tests.simulation.plan import FAILPOINTS, Plan, plan_of
+from tests.simulation.plan import FAILPOINTS, Plan, focused_plan, plan_of
 from tests.simulation.world import Result
 
 
 def plan(seed: int, without: frozenset[str] = frozenset()) -> Plan:
     """What a seed means."""
-    return plan_of(seed, lambda name: random.Random(f"{seed}:plan:{name}"), without)
+    return plan_of(seed, partial(_luck, seed), without)
+
+
+def focused(
+    seed: int, families: tuple[str, ...], knobs: tuple[tuple[object, str, object], ...] = (),
+    changes: Mapping[str, object] | None = None,
+) -> Result:  # fmt: skip
+    """One short run with these families of faults only."""
+    chance = partial(_luck, seed)
+    return world.run(focused_plan(seed, chance, families, knobs, changes or {}))
+
+
+def _luck(seed: int, name: str) -> random.Random:
+    return random.Random(f"{seed}:plan:{name}")
 
 
 def run_seed(seed: int, without: frozenset[str] = frozenset()) -> Result:

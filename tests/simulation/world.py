@@ -17,7 +17,7 @@ import shutil
 import tempfile
 import traceback
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from holdfast.host import failpoints
 from tests.simulation import evidence
 from tests.simulation.clients import POLICIES, Agent, Watcher
 from tests.simulation.clocks import SKEWS_MS, SimulatedClock
+from tests.simulation.disks import image
 from tests.simulation.doors import Door
 from tests.simulation.evidence import Evidence
 from tests.simulation.faults import Faults, policy_submission
@@ -34,9 +35,8 @@ from tests.simulation.history import History
 from tests.simulation.loop import NothingToDo, OutOfTurns, VirtualLoop
 from tests.simulation.machines import EdgeMachine, HubMachine, Machine
 from tests.simulation.network import Link
-from tests.simulation.disks import image
 from tests.simulation.plan import Plan
-from tests.simulation.processes import CURRENT, Crashed, make_task
+from tests.simulation.processes import CURRENT, KEPT, Crashed, make_task
 
 LIVENESS_S = 30.0
 """Within this after healing, every outbox is empty and every cursor at the head."""
@@ -109,6 +109,7 @@ class World:
 
     def note(self, *words: object) -> None:
         text = " ".join(str(word) for word in words if word != "")
+        text = text.replace(str(self.root), "")
         self.trace.append(f"{self.loop.time():9.3f}  {text}")
 
     def violated(self, what: str, text: str, error: BaseException | None = None) -> None:
@@ -167,7 +168,7 @@ class World:
             self.system_ids.add(commit_id)
             submission = policy_submission(space, name, policy, commit_id)
             if self.hub.up and self.hub.hub is not None:
-                self.hub.process.spawn(_quietly(self.hub.hub.ingest.submit(submission)), "policy")
+                self.hub.launch(_quietly(self.hub.hub.ingest.submit(submission)))
 
     # -- the run -------------------------------------------------------------
 
@@ -203,8 +204,7 @@ class World:
     async def _live(self) -> None:
         for machine in self.machines:
             machine.start()
-        while not self.hub.up:
-            await asyncio.sleep(0.05)
+        await asyncio.sleep(1.0)
         for name, policy in POLICIES.items():
             self.set_policy(name, policy, -1)
         self.faults.schedule()
@@ -222,7 +222,8 @@ class World:
                 self._agent([edge])
             for space in self.plan.spaces:
                 pending = self.luck(f"pending:{edge.name}").random() < 0.5
-                self.loop.create_task(Watcher(self, edge, space, pending=pending).live())
+                collection = "" if edge.scopes[space].whole else "things"
+                self._launch(Watcher(self, edge, space, collection, pending=pending).live())
         for _ in range(self.plan.hub_clients):
             self._agent([self.hub])
         for _ in range(self.plan.wanderers):
@@ -230,20 +231,26 @@ class World:
             self.luck(f"doors:{self.agents}").shuffle(doors)
             self._agent(doors)
         for space in self.plan.spaces:
-            self.loop.create_task(Watcher(self, self.hub, space, pending=False).live())
-        self.loop.create_task(self._take_samples())
+            self._launch(Watcher(self, self.hub, space, "", pending=False).live())
+        self._launch(self._take_samples())
 
     def _agent(self, doors: list[Door]) -> None:
         self.agents += 1
         name = f"agent-{self.agents}"
-        self.loop.create_task(Agent(self, name, doors, self.luck(name)).live())
+        self._launch(Agent(self, name, doors, self.luck(name)).live())
+
+    def _launch(self, work: Coroutine[Any, Any, None]) -> None:
+        _ = self.loop.create_task(work)
 
     async def _take_samples(self) -> None:
         luck = self.luck("samples")
         while True:
             await asyncio.sleep(luck.uniform(0.3, 2.0))
-            edge = luck.choice(self.edges)
-            self.history.samples += evidence.samples(edge, self.loop.time())
+            self.sample(luck.choice(self.edges))
+
+    def sample(self, edge: EdgeMachine) -> None:
+        """Keeps what is in the files of an edge now."""
+        self.history.samples += evidence.samples(edge, self.loop.time())
 
     async def _settle(self) -> None:
         """Waits until everything has come together; LIVENESS_S is all it gets."""
@@ -262,7 +269,7 @@ class World:
     def _end(self) -> Evidence | None:
         """Stops everything and gathers what is left."""
         for edge in self.edges:
-            self.history.samples += evidence.samples(edge, self.loop.time())
+            self.sample(edge)
         found = evidence.gather(self) if self.hub.hub is not None else None
         for machine in self.machines:
             if machine.process is not None:
@@ -339,9 +346,13 @@ def run(plan: Plan) -> Result:
     place = SHM if SHM.is_dir() and shutil.disk_usage(SHM).free > 1 << 30 else None
     with tempfile.TemporaryDirectory(prefix="holdfast-", dir=place) as directory:
         world = World(plan, Path(directory))
+        # What the collector finds would be closed at a moment that no seed decides.
+        gc.disable()
         try:
             return world.run()
         finally:
             asyncio.set_event_loop(None)
+            KEPT.clear()
             del world
+            gc.enable()
             gc.collect()

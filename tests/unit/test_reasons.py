@@ -111,6 +111,7 @@ C(reason="SEVEN")
     )
 
 
+@pytest.mark.promise("error.one-table")
 def test_every_reason_in_the_sources_is_in_the_table() -> None:
     unknown = [
         f"{path.relative_to(ROOT)}:{line}: {name}"

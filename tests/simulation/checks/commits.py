@@ -64,6 +64,9 @@ def acknowledged_are_decided(found: Evidence) -> list[str]:
                 f"commit {wanted.number} ({one.origin.hex()[:6]}:{one.seq}), acknowledged by"
                 f" {one.door} at {one.ended_s:.2f}, is not in the log"
             )
+        lost = [entry.revision for entry in entries if entry.outcome.kind is OutcomeKind.LOST]
+        if lost:
+            problems.append(f"commit {wanted.number} is declared lost at {lost[0]}")
         places = {entry.revision: entry for entry in entries}
         for one in wanted.acknowledged:
             if one.revision and entries:
@@ -118,7 +121,9 @@ def effects_are_what_was_asked(found: Evidence) -> list[str]:
         if not entries or entries[0].outcome.kind in NO_EFFECT:
             continue
         entry = entries[0]
-        if _tallied(entry) != _asked(wanted):
+        # What is added to a record whose creator was rejected is superseded, and kept as that.
+        whole = entry.outcome.kind is not OutcomeKind.SUPERSEDED
+        if whole and _tallied(entry) != _asked(wanted):
             problems.append(
                 f"commit {wanted.number} at {entry.revision} adds {_tallied(entry)}, asked was"
                 f" {_asked(wanted)}"

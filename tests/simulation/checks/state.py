@@ -52,6 +52,13 @@ def _judge(sample: Sample, replay: Replay, space: Space) -> list[str]:
         if not deleted
     }
     problems = _differences(where, expected, actual)
+    newest = {
+        entry.origin: entry.seq
+        for entry in space.entries[: sample.revision]
+        if entry.origin in sample.decided
+    }
+    if newest != sample.decided:
+        problems.append(f"{where}: {sample.decided} is known decided of its own, {newest} is")
     if problems:
         return problems
     view: dict[Name, Value] = {name: value for name, (_, value) in expected.items()}

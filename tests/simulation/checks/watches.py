@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from typing import Any
 
 from sync.commit import Kind
@@ -23,11 +24,9 @@ def streams_are_whole(found: Evidence) -> list[str]:
         replay = Replay(space.entries)
         told[name] = {e.revision: _changes(e, replay) for e in space.entries}
         entries[name] = {e.revision: e for e in space.entries}
-    scopes = {(s.edge, s.space): s.collections for s in found.history.samples}
     problems = []
     for log in found.history.watches:
-        scope = scopes.get((log.name, log.space))
-        problems += _judge(log, told[log.space], entries[log.space], scope)
+        problems += _judge(log, told[log.space], entries[log.space])
     return problems
 
 
@@ -43,41 +42,37 @@ def _changes(entry: Entry, replay: Replay) -> Changes:
     return found
 
 
-def _judge(
-    log: WatchLog, told: dict[int, Changes], entries: dict[int, Entry],
-    scope: frozenset[str] | None,
-) -> list[str]:  # fmt: skip
+def _judge(log: WatchLog, told: dict[int, Changes], entries: dict[int, Entry]) -> list[str]:
     where = f"watch of {log.space} at {log.name}"
     problems = [f"{where}: {fault}" for fault in log.faults if fault not in EXPECTED_FAULTS]
     revisions = [commit.revision for commit in log.commits]
-    if any(a >= b for a, b in zip(revisions, revisions[1:], strict=False)):
+    if any(a >= b for a, b in pairwise(revisions)):
         problems.append(f"{where}: out of order or twice: {revisions}")
     for commit in log.commits:
         entry = entries.get(commit.revision)
         if entry is None or (entry.origin, entry.seq) != (commit.origin, commit.seq):
             problems.append(f"{where}: {commit.revision} is not in the log as told")
             continue
-        wanted = _within(told[commit.revision], scope)
+        wanted = _within(told[commit.revision], log.collection)
         if _plain(commit) != _comparable(wanted):
             problems.append(
-                f"{where}: {commit.revision} was told as {_plain(commit)},"
-                f" is {_comparable(wanted)}"
+                f"{where}: {commit.revision} was told as {_plain(commit)}, is {_comparable(wanted)}"
             )
     told_here = set(revisions)
     missing = [
         revision
         for revision in range(max(log.began_at, 0) + 1, log.reached + 1)
-        if revision not in told_here and _within(told.get(revision, {}), scope)
+        if revision not in told_here and _within(told.get(revision, {}), log.collection)
     ]
     if missing and log.began_at >= 0:
-        problems.append(f"{where}: {missing[:5]} of {log.began_at + 1} to {log.reached} are missing")
+        problems.append(
+            f"{where}: {missing[:5]} of {log.began_at + 1} to {log.reached} are missing"
+        )
     return problems
 
 
-def _within(changes: Changes, scope: frozenset[str] | None) -> Changes:
-    if scope is None:
-        return changes
-    return {n: c for n, c in changes.items() if n[0] in scope or n[0].startswith("_")}
+def _within(changes: Changes, collection: str) -> Changes:
+    return {n: change for n, change in changes.items() if not collection or n[0] == collection}
 
 
 def _comparable(changes: Changes) -> Changes:

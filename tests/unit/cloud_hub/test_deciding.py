@@ -82,6 +82,7 @@ def test_a_push_is_decided_and_the_answer_says_how_far() -> None:
     assert hub.revision == 3
 
 
+@pytest.mark.promise("merge.twice-is-once")
 def test_what_was_decided_is_dropped_and_the_rest_goes_on() -> None:
     hub = Hub()
     hub.push(rows(1, 3))
@@ -93,6 +94,7 @@ def test_what_was_decided_is_dropped_and_the_rest_goes_on() -> None:
     assert [(d.batch.first_seq, len(d.batch)) for d in hub.log] == [(1, 3), (4, 2)]
 
 
+@pytest.mark.promise("origin.gap")
 def test_a_gap_is_refused_and_nothing_of_the_push_is_stored() -> None:
     hub = Hub()
     hub.push(rows(1, 3))
@@ -101,6 +103,7 @@ def test_a_gap_is_refused_and_nothing_of_the_push_is_stored() -> None:
     assert (answer.reason, answer.decided_seq, hub.revision) == ("SEQ_GAP", 3, 3)
 
 
+@pytest.mark.promise("origin.copied")
 def test_another_id_at_the_watermark_is_a_copy() -> None:
     hub = Hub()
     hub.push(rows(1, 3))
@@ -123,6 +126,7 @@ def test_what_lies_wholly_below_the_watermark_is_not_taken_for_decided() -> None
     assert (answer.reason, answer.decided_seq, hub.revision) == ("SUPERSEDED", 9, 9)
 
 
+@pytest.mark.promise("origin.gap")
 def test_a_void_range_is_decided_as_lost_with_its_reason() -> None:
     hub = Hub()
     hub.push(rows(1, 2))
@@ -234,6 +238,7 @@ def stamps(hub: Hub) -> list[int]:
     return [stamp for decided in hub.log for stamp in decided.stamps]
 
 
+@pytest.mark.promise("time.wrong-clock", "time.stamped-once")
 def test_a_claim_is_clamped_and_never_refused() -> None:
     hub = Hub()
     day = 86_400_000
@@ -248,6 +253,7 @@ def test_a_claim_is_clamped_and_never_refused() -> None:
     assert stamps(hub)[-1] == stamp_at(NOON_MS + MAX_LEAD_MS) + 1
 
 
+@pytest.mark.promise("time.stamped-once")
 def test_a_stamp_is_above_its_base_its_origins_last_and_what_it_had_seen() -> None:
     hub = Hub()
     hub.push(batch(row(1, claimed=500), row(2, claimed=400)))
@@ -449,6 +455,7 @@ def test_an_edge_writes_no_collection_of_the_systems() -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.promise("coalesce.declared")
 def test_a_coalesced_commit_keeps_its_seq_and_id() -> None:
     hub = Hub()
     empty = replace(row(1, extra=Extra(coalesced_by=2)), ops=())

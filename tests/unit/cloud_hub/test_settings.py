@@ -47,6 +47,7 @@ def test_without_insecure_it_says_that_encryption_is_not_built() -> None:
     assert caught.value.exit_code == 78
 
 
+@pytest.mark.promise("rule.loopback-only")
 @pytest.mark.parametrize("listen", ["0.0.0.0:7443", "192.168.1.5:7443", "hub.example.org:1"])
 def test_insecure_is_for_loopback_only(listen: str) -> None:
     with pytest.raises(HostError, match="without encryption") as caught:

@@ -91,3 +91,21 @@ async def test_where_no_policy_allows_it_nothing_is(edge: Edge) -> None:
     await edge.commit(put("m"), put("m", collection="things"))
     await edge.commit(put("m", N2), put("m", N2, collection="things"))
     assert await emptied(edge) == []
+
+
+async def test_a_crash_before_the_view_knew_of_an_emptied_commit(
+    tmp_path: Path, hub: DictHub
+) -> None:
+    """The emptied commit's values came back beneath those of the one that had overwritten it."""
+    hub.write(put(value=b'{"a":1}'))
+    async with edge_at(tmp_path / "e") as edge:
+        await edge.pull(hub)
+        await edge.commit(put(value=b'{"a":2,"b":3}'))
+        await edge.files.replica.checkpoint(truncate=True)
+        before = (tmp_path / "e" / "replica.db").read_bytes()
+        await edge.commit(put(value=b'{"a":1,"c":5}'))
+        assert await emptied(edge) == [1]
+    (tmp_path / "e" / "replica.db").write_bytes(before)
+    async with edge_at(tmp_path / "e", seed=2) as edge:
+        assert await edge.value("a", "telemetry") == b'{"a":1,"c":5}'
+        assert (await edge.sync(hub)).equal

@@ -118,6 +118,8 @@ async def test_at_most_two_damaged_replicas_are_kept(tmp_path: Path) -> None:
     assert _set_aside(tmp_path) == ["replica.db.damaged-4", "replica.db.damaged-5"]
 
 
+@pytest.mark.promise("write.eventual.full")
+@pytest.mark.promise("rule.disk-full-recovers")
 async def test_a_full_disk_refuses_before_acknowledging(tmp_path: Path) -> None:
     hub = DictHub()
     async with edge_at(tmp_path) as edge:

@@ -83,6 +83,7 @@ def test_a_path_that_the_kernel_cannot_take_is_refused() -> None:
         _read(data=Path("x" * MAX_SOCKET_PATH_BYTES))
 
 
+@pytest.mark.promise("rule.loopback-only")
 def test_a_hub_on_another_machine_is_refused_with_the_reason() -> None:
     with pytest.raises(AddressRefused, match="without encryption") as caught:
         _read(hub__address="hub.example.org:7443")

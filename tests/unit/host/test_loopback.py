@@ -15,6 +15,7 @@ def test_this_machine(host: str) -> None:
     assert str(require(f"{host}:7443", "")) == f"{host}:7443"
 
 
+@pytest.mark.promise("rule.loopback-only")
 @pytest.mark.parametrize(
     "host",
     [

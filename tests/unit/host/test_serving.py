@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from holdfast.host.errors import HostError
-from holdfast.host.serving import AT_ONCE, Pulse, serve
+from holdfast.host.serving import AT_ONCE, ONE_WISH_SECONDS, Pulse, serve
 
 
 class Daemon:
@@ -97,5 +97,8 @@ def test_the_second_signal_ends_it_at_once() -> None:
         assert process.stdout.readline() == "ready\n"
         process.send_signal(signal.SIGTERM)
         assert process.stdout.readline() == "draining\n"
+        process.send_signal(signal.SIGINT)  # as `timeout` does: to the process, and to its group
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(ONE_WISH_SECONDS * 1.2)
         process.send_signal(signal.SIGINT)
         assert process.wait(10) == AT_ONCE

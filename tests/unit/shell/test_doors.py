@@ -34,6 +34,16 @@ def test_an_edge_is_found_by_option_variable_and_place(elsewhere: Path) -> None:
     assert EDGE.find(None, {}) == f"unix:{elsewhere}/.run/edge-a/agent.sock"
 
 
+def test_a_socket_in_a_deep_folder_is_named_as_seen_from_there(
+    elsewhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deep = elsewhere / ("deep" * 30)
+    (deep / ".run/edge-a").mkdir(parents=True)
+    (deep / ".run/edge-a/agent.sock").touch()
+    monkeypatch.chdir(deep)
+    assert EDGE.find(None, {}) == "unix:.run/edge-a/agent.sock"
+
+
 def test_an_edge_is_never_looked_for_at_a_hub() -> None:
     with pytest.raises(Unavailable):
         EDGE.find(None, {"HOLDFAST_ADDRESS": "127.0.0.1:7443"})

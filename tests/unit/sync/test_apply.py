@@ -60,6 +60,7 @@ def test_a_payload_that_does_not_fit_is_refused_as_a_value_is(
     assert caught.value.reason == reason
 
 
+@pytest.mark.promise("merge.numbers-survive")
 def test_numbers_keep_their_text_on_the_way_through() -> None:
     value = b'{"a":9007199254740993,"b":1.10,"n":1}'
     assert (

@@ -172,6 +172,7 @@ def test_a_batch_has_commits_in_sequence() -> None:
         batch_of("site", ORIGIN, 1, [ROWS[0], ROWS[2]])
 
 
+@pytest.mark.promise("rule.limits")
 def test_a_batch_has_limits() -> None:
     one = batch_of("site", ORIGIN, 1, [commit(1)])
     columns = {name: getattr(one, name) for name in ("commit_ids", "bases", "seens", "claimed")}

@@ -153,6 +153,7 @@ HOSTILE: dict[str, Callable[[Block], object]] = {
 }
 
 
+@pytest.mark.promise("stream.bad-input")
 @pytest.mark.parametrize("name", HOSTILE)
 def test_what_cannot_be_meant_is_malformed_and_nothing_else(name: str) -> None:
     message = block()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from sync.context import Author, Part
 
 ME, OTHER = 1, 2
@@ -15,6 +17,7 @@ def part(revision: int, origin: int = OTHER, seq: int = 1) -> Part:
     return Part(revision, origin, seq, 0)
 
 
+@pytest.mark.promise("concurrent.by-context")
 def test_up_to_the_base_everything_was_seen_and_above_it_nothing_foreign() -> None:
     assert not author().concurrent(part(10))
     assert author().concurrent(part(11))
@@ -40,6 +43,7 @@ def test_its_own_part_is_its_name() -> None:
     assert author().part == Part(20, ME, 5, 77)
 
 
+@pytest.mark.promise("concurrent.fast-path")
 def test_two_numbers_tell_that_nothing_of_a_record_is_concurrent() -> None:
     assert author().saw_all_of(part(10), 10)
     assert author().saw_all_of(part(12, ME, 3), 10)

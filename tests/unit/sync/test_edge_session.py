@@ -137,6 +137,7 @@ def test_a_gap_ends_the_stream_and_a_void_range_closes_it() -> None:
     assert pair.edge.state is State.CLOSED
 
 
+@pytest.mark.promise("origin.copied")
 @pytest.mark.parametrize("shared", [0, 1, 500, 999])
 def test_a_copied_outbox_is_noticed_before_anything_is_sent(shared: int) -> None:
     pair = Pair(
@@ -151,11 +152,25 @@ def test_a_copied_outbox_is_noticed_before_anything_is_sent(shared: int) -> None
     assert not pair.edge.may_push
 
 
+@pytest.mark.promise("origin.restored")
 def test_yesterdays_outbox_is_noticed() -> None:
     pair = Pair({"site": ids(3)}, {"site": ids(9)}).start()
     assert closed(pair.edge_log) == "OUTBOX_BEHIND"
     take = a.TakeNewOrigin("OUTBOX_BEHIND", {("site", ORIGIN): 3})
     assert pair.edge_did(a.TakeNewOrigin) == [take]
+
+
+@pytest.mark.promise("origin.restored")
+def test_an_origin_of_the_past_may_go_on_elsewhere() -> None:
+    """Else an edge that has taken a new origin would take one after the other, for ever."""
+    pair = Pair({"site": ids(3)}, {"site": ids(9)})
+    greeting = replace(pair.edge.hello, origin=b"n" * 16, predecessor=ORIGIN)
+    session = EdgeSession(greeting)
+    session.start(NOW)
+    (_, lookup) = session.receive(pair.welcome(greeting), NOW)
+    assert isinstance(lookup, a.LookUpIds)
+    assert session.ids_found(lookup, {3: commit_id(3)}) == []
+    assert session.state is State.STREAMING
 
 
 @pytest.mark.promise("rule.downloads-do-not-wait")
@@ -347,6 +362,19 @@ def test_a_comparison_that_is_never_answered_is_an_alarm_and_the_end() -> None:
     """With heartbeats answered nothing once ended it, and nothing was ever sent."""
     edge, _ = comparing()
     assert closed(alive(edge, START + STALL_LIMIT_NS * 3)) == "STALLED"
+
+
+@pytest.mark.promise("stream.never-wedges")
+def test_a_hub_that_never_grants_room_is_an_alarm_and_the_end() -> None:
+    """Nothing was under way then, so that nothing was once missed, and nothing ever sent."""
+    pair = Pair({"site": ids(3)})
+    pair.perform_edge(pair.edge.start(pair.instant))
+    pair.edge.receive(replace(pair.welcome(pair.edge.hello), credit=m.Credit(0, 0)), NOW)
+    pair.edge.state = State.STREAMING
+    assert not pair.edge.may_push
+    out = alive(pair.edge, START + STALL_LIMIT_NS * 3)
+    assert (closed(out), pair.edge.state) == ("STALLED", State.CLOSED)
+    assert isinstance(out[-2], a.Alarm)
 
 
 def test_a_comparison_that_goes_on_is_none() -> None:

@@ -88,6 +88,7 @@ def test_a_version_that_is_not_spoken_is_told_so() -> None:
     assert hub.state is State.CLOSED
 
 
+@pytest.mark.promise("rule.limits")
 def test_a_hello_names_each_space_once_and_not_too_many() -> None:
     one = m.SpaceHello("site", m.Scope(), NOWHERE)
     many = tuple(m.SpaceHello(f"s{i}", m.Scope(), NOWHERE) for i in range(MAX_SPACES + 1))
@@ -97,6 +98,7 @@ def test_a_hello_names_each_space_once_and_not_too_many() -> None:
     assert session(State.GREETING).receive(m.Hello("e", ORIGIN, many[:-1]), NOW)
 
 
+@pytest.mark.promise("rule.limits")
 @pytest.mark.parametrize(
     "message",
     [

@@ -79,6 +79,7 @@ def test_a_space_policy_that_cannot_be_kept_is_refused(text: str) -> None:
         parse_space(text.encode())
 
 
+@pytest.mark.promise("level.unbuilt-refused")
 @pytest.mark.parametrize("rule", sorted(NOT_IMPLEMENTED))
 def test_a_rule_that_is_not_built_is_refused_as_that(rule: str) -> None:
     for text in (f'{{"rule":"{rule}"}}', f'{{"fields":{{"n":"{rule}"}}}}'):

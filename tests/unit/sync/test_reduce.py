@@ -31,6 +31,7 @@ def shape(
     return [(op.kind, op.payload) for op in ops]
 
 
+@pytest.mark.promise("concurrent.put-is-difference")
 def test_a_put_is_the_difference_from_what_was_seen() -> None:
     assert shape(put(LIVE), None) == [(Kind.CREATE, LIVE)]
     assert shape(put(b'{"n":3,"x":9,"z":0}'), LIVE) == [
@@ -65,6 +66,7 @@ def test_an_addition_begins_what_is_absent() -> None:
     assert shape(add, None, COUNTER) == [(Kind.ADD_CREATE, b'{"n":2}')]
 
 
+@pytest.mark.promise("concurrent.put-is-difference")
 def test_on_a_counter_the_difference_is_added() -> None:
     assert shape(put(b'{"n":10,"x":1,"y":2}'), LIVE, COUNTER) == [(Kind.ADD, b'{"n":7}')]
     assert shape(patch(b'{"n":-1,"x":5}'), LIVE, COUNTER) == [

@@ -94,6 +94,7 @@ def test_a_create_over_what_its_author_had_seen_is_a_conflict_never_a_create() -
 # -- fields ------------------------------------------------------------------
 
 
+@pytest.mark.promise("lww.causal-order-first", "conflict.recorded")
 @pytest.mark.parametrize(
     ("stamp", "kind", "live", "winner"),
     [
@@ -393,6 +394,7 @@ def test_a_commit_may_add_to_a_counter_and_then_remove_it() -> None:
     assert made.kind in ("applied", "merged")
 
 
+@pytest.mark.promise("merge.bad-value-never-stalls")
 def test_adding_to_what_is_no_integer_rejects_the_commit() -> None:
     table = Table(COUNTER)
     table.decide("A", create('{"n":"many"}'))
@@ -508,6 +510,7 @@ def test_a_single_operation_that_is_rejected_leaves_no_trace() -> None:
     assert (made.outcome.reason, table.record()) == ("NOT_AN_INTEGER", before)
 
 
+@pytest.mark.promise("rule.limits")
 def test_a_merge_that_outgrows_a_value_is_rejected() -> None:
     table = Table()
     half = "x" * 150_000
