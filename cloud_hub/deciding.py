@@ -111,7 +111,7 @@ class Decider:
         batch = item.batch
         number = self.loaded.numbers[batch.origin]
         mark = self.loaded.marks.get(number, NOTHING_DECIDED)
-        refusal = _refusal(batch, mark)
+        refusal = item.line.checked(batch, mark.seq, _refusal(batch, mark))
         if refusal is not None:
             return refusal
         known = mark.seq - batch.first_seq + 1
@@ -127,6 +127,7 @@ class Decider:
         mark = self.loaded.marks.get(number, NOTHING_DECIDED)
         batch = _lost(gone, mark.stamp)
         refusal = _refusal(batch, mark) if gone.commit_ids else _gap(batch, mark)
+        refusal = item.line.checked(batch, mark.seq, refusal)
         if refusal is not None:
             return refusal
         known = mark.seq - batch.first_seq + 1

@@ -17,6 +17,30 @@ from sync.position import Position
 from sync.reduce import Request
 
 
+@dataclass(slots=True, eq=False)
+class Line:
+    """What comes on one stream, one after the other.
+
+    An edge does not wait for an answer before it sends on. Where one push is refused because
+    another database has written under its names, those sent after it may follow on what that one
+    wrote, without a gap: they are refused too, or the refused ones would be taken for decided.
+    """
+
+    broken: set[tuple[str, bytes]] = field(default_factory=set)
+
+    def checked(
+        self, batch: Batch, decided_seq: int, refusal: m.PushRefused | None
+    ) -> m.PushRefused | None:
+        """The refusal of a batch, by itself or for what was refused before it."""
+        name = (batch.space, batch.origin)
+        if name in self.broken:
+            message = "a push before it on this stream was refused"
+            return m.PushRefused(*name, "SUPERSEDED", message, decided_seq)
+        if refusal is not None and refusal.reason != "SEQ_GAP":
+            self.broken.add(name)
+        return refusal
+
+
 @dataclass(frozen=True, slots=True)
 class Pushed:
     """A batch from an edge, with its block as it came."""
@@ -25,6 +49,7 @@ class Pushed:
     push: m.Push
     codec: str
     edge: str
+    line: Line = field(default_factory=Line)
 
     @property
     def weight(self) -> int:
@@ -67,6 +92,7 @@ class Voided:
     """Seqs that will never come."""
 
     gone: m.VoidRange
+    line: Line = field(default_factory=Line)
 
     @property
     def weight(self) -> int:

@@ -64,7 +64,7 @@ async def history(
     files: EdgeFiles, space: str, collection: str, key: str, page_size: int = 0, before: int = 0
 ) -> History:
     """A page of a record's history, from its newest decided commit, or from the revision `before`
-    that the page before named. Raises Refusal PAGE_SIZE_INVALID, RECORD_NOT_FOUND."""
+    that the page before named. Raises Refusal PAGE_SIZE_INVALID."""
     if not 0 <= page_size <= MAX_ENTRIES:
         raise Refusal("PAGE_SIZE_INVALID")
     return await files.reader.snapshot(
@@ -79,9 +79,7 @@ def _history(
     if not revision:
         record = states.hub_records(connection, space, [name]).get(name)
         if record is None:
-            if states.overlaid(connection, space, [name]):
-                return History((), 0, complete=True)
-            raise Refusal("RECORD_NOT_FOUND", f"{space}/{name[0]}/{name[1]}")
+            return History((), 0, complete=True)  # never decided, as at the hub
         revision = record.revision
     entries: list[Entry] = []
     kept: Kept | None = None

@@ -23,7 +23,7 @@ from cloud_hub.fanout import Fanout
 from cloud_hub.greeting import Greeter
 from cloud_hub.ingest import Ingest
 from cloud_hub.streams import Streams
-from cloud_hub.submissions import Pushed, Voided
+from cloud_hub.submissions import Line, Pushed, Voided
 from holdfast.host.clock import Clock
 from sync import actions as a
 from sync import codec
@@ -66,6 +66,7 @@ class Stream:
         self._undecided: set[asyncio.Future[Any]] = set()
         self._downstream: Downstream | None = None
         self._answers: deque[tuple[m.Push, asyncio.Future[Any]]] = deque()
+        self._line = Line()
 
     # -- for the registry of streams -----------------------------------------
 
@@ -161,7 +162,7 @@ class Stream:
                 case a.Ingest(push=push):
                     self._ingest(push)
                 case a.IngestVoid(void_range=gone):
-                    answer = await self._service.ingest.submit(Voided(gone))
+                    answer = await self._service.ingest.submit(Voided(gone, self._line))
                     assert isinstance(answer, m.PushResult | m.PushRefused)
                     self._control.append(answer)
                 case a.Compare(compare=compare):
@@ -210,7 +211,8 @@ class Stream:
                 if isinstance(action, a.Send)
             )
             return
-        pushed = Pushed(batch, push, self._service.greeter.codec_of(hello), hello.edge)
+        codec_name = self._service.greeter.codec_of(hello)
+        pushed = Pushed(batch, push, codec_name, hello.edge, self._line)
         future = self._service.ingest.enqueue(pushed)
         self._undecided.add(future)
         self._answers.append((push, future))

@@ -153,7 +153,7 @@ async def _set_policy(hub: AsyncClient) -> None:
 
 def test_every_place_has_its_turn() -> None:
     sides = {name.partition(".")[0] for name in places.declared()}
-    assert sides == {"hub", "edge"}
+    assert sides >= set(SHARES)
     for side, share in SHARES.items():
         planned = {kill.place for kill in _plan(side, round(12 * share), random.Random(SEED))}
         assert planned >= {name for name in places.declared() if name.startswith(side)}

@@ -23,6 +23,9 @@ KEYS = 20
 
 TRY_SECONDS = 2.0
 
+CATCH_UP_SECONDS = 20.0
+"""Until a watcher knows what all others do; it may have to find its daemon again first."""
+
 
 @dataclass(slots=True)
 class Writer:
@@ -79,6 +82,9 @@ class Watcher:
         await anext(events)
         self._task = asyncio.create_task(self._listen(events))
 
+    def _knows(self, revision: int) -> bool:
+        return bool(self.revisions) and self.revisions[-1] >= revision
+
     async def _listen(self, events: AsyncIterator[object]) -> None:
         async for event in events:
             if not isinstance(event, CommitEvent):
@@ -93,8 +99,9 @@ class Watcher:
         """Stops listening once it was told of a revision. Raises what ended the watch before, if
         anything did."""
         assert self._task is not None
-        while not self._task.done() and (not self.revisions or self.revisions[-1] < revision):
-            await asyncio.sleep(0.05)  # noqa: ASYNC110
+        async with asyncio.timeout(CATCH_UP_SECONDS):
+            while not (self._task.done() or self._knows(revision)):  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
         if self._task.done():
             self._task.result()
         self._task.cancel()

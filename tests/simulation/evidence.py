@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,6 +72,7 @@ class ConflictRow:
     ours_value: bytes | None
     theirs_value: bytes | None
     winner: str
+    kind: str
 
 
 @dataclass
@@ -93,6 +95,8 @@ class Evidence:
     spaces: dict[str, Space]
     rebuilds: dict[str, dict[str, int]]
     system_ids: set[bytes]
+    damaged: set[bytes]
+    """Commit ids whose row in an outbox was damaged."""
     kinds: frozenset[str]
     """Kinds of faults that happened."""
 
@@ -138,7 +142,7 @@ def hub_space(connection: sqlite3.Connection, space: str) -> Space:
         [
             ConflictRow(row[0], row[1], row[2], row[3].decode(), *row[4:])
             for row in connection.execute(
-                "SELECT revision, collection, key, field, ours_value, theirs_value, winner"
+                "SELECT revision, collection, key, field, ours_value, theirs_value, winner, kind"
                 " FROM conflicts WHERE space = ?", (space,)
             )
         ],
@@ -170,7 +174,7 @@ def gather(world: World) -> Evidence:
         with opened(edge.directory / "outbox.db") as connection, contextlib.suppress(sqlite3.Error):
             rebuilds[edge.name] = dict(connection.execute("SELECT reason, count FROM rebuilds"))
     kinds = frozenset(fault.kind for fault in world.plan.faults)
-    return Evidence(world.history, spaces, rebuilds, world.system_ids, kinds)
+    return Evidence(world.history, spaces, rebuilds, world.system_ids, world.damaged, kinds)
 
 
 # -- an edge -----------------------------------------------------------------
@@ -302,6 +306,18 @@ def true_digests(space: str, records: dict[Name, tuple[int, bool, bytes]]) -> di
             one = digests.record_digest(space, collection, key, revision, value)
             found[collection] = (digests.combine(digest, one), count + 1)
     return {name: (digests.to_signed(digest), count) for name, (digest, count) in found.items()}
+
+
+def sometimes(found: Evidence) -> Counter[str]:
+    """What a run has come across: a sweep tells what none of its runs did."""
+    reached: Counter[str] = Counter()
+    for space in found.spaces.values():
+        reached.update(f"outcome {entry.outcome.kind.name.lower()}" for entry in space.entries)
+        reached.update(f"conflict {row.kind}" for row in space.conflicts)
+    for wanted in found.history.wanted:
+        reached.update(f"refused {one.reason}" for one in wanted.attempts if one.end == "refused")
+    reached.update(f"fault {kind}" for kind in found.kinds)
+    return reached
 
 
 def judge(found: Evidence) -> list[tuple[str, str]]:

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from tests.simulation.world import World
 
 OPERATOR = Actor("operator", ActorKind.HUMAN)
+DAMAGED_BYTES = 2_000
+"""Less than a page, more than what is free in most."""
+
 OUTBOX = ("outbox.db", "outbox.db-wal")
 
 
@@ -96,10 +99,7 @@ class Faults:
         self._world.machine(fault.target).crash("at random", down_s=fault.seconds)
 
     def _restart(self, fault: Fault) -> None:
-        if fault.target == "hub":
-            self._crash(fault)
-        else:
-            self._edge(fault).restart()
+        self._world.machine(fault.target).restart()
 
     def _failpoint(self, fault: Fault) -> None:
         self._world.machine(fault.target).doomed = fault.detail
@@ -194,6 +194,36 @@ class Faults:
             if (kept / name).exists():
                 shutil.copyfile(kept / name, edge.directory / name)
         shutil.rmtree(kept)
+
+    # -- damage --------------------------------------------------------------
+
+    def _damaged_replica(self, fault: Fault) -> None:
+        """Bytes of the replica are others when the edge comes back."""
+        edge = self._edge(fault)
+        edge.crash("replica damaged", down_s=fault.seconds)
+        path = edge.directory / "replica.db"
+        if path.exists() and not (edge.process is not None and edge.process.alive):
+            with path.open("rb+") as file:
+                file.seek(int(fault.detail * max(0, path.stat().st_size - DAMAGED_BYTES)))
+                file.write(bytes(DAMAGED_BYTES))
+
+    def _damaged_outbox(self, fault: Fault) -> None:
+        """A row of the outbox is not as it was written: its commit is declared lost, by name. The
+        hub is out of reach for a while before, so that there are rows to damage."""
+        link = self._edge(fault).link
+        link.down = True
+        link.cut()
+        self._world.loop.call_later(1.0, self._damage_row, fault)
+
+    def _damage_row(self, fault: Fault) -> None:
+        if self.healed:
+            return
+        edge = self._edge(fault)
+        edge.link.heal()
+        edge.crash("outbox damaged", down_s=fault.seconds)
+        path = edge.directory / "outbox.db"
+        if path.exists() and not (edge.process is not None and edge.process.alive):
+            self._world.damage_row(edge, path)
 
     def _copy(self, fault: Fault) -> None:
         """The device's card is copied, and both devices run."""

@@ -52,6 +52,7 @@ class Machine:
         self.boots = 0
         self.doomed = ""
         """The failpoint at which it crashes next."""
+        self.stop = asyncio.Event()
         self.root = world.root / name
         self.directory.mkdir(parents=True)
 
@@ -118,6 +119,12 @@ class Machine:
         self.world.loop.call_later(0.01, partial(shutil.rmtree, old, ignore_errors=True))
         self.world.loop.call_later(down_s, self.start)
 
+    def restart(self) -> None:
+        """Stops as a service manager does, and starts again."""
+        if self.up:
+            self.world.note(self.name, "restarts")
+            self.stop.set()
+
 
 class EdgeMachine(Machine):
     """An edge. `edge` is what it calls itself; a copied device has that of the original."""
@@ -129,7 +136,6 @@ class EdgeMachine(Machine):
         super().__init__(world, name, clock)
         self.link, self.scopes, self.edge = link, scopes, edge or name
         self.agent: EdgeAgent | None = None
-        self.stop = asyncio.Event()
 
     @property
     def service(self) -> Any:
@@ -161,12 +167,6 @@ class EdgeMachine(Machine):
         await agent.run(self.stop)
         self.ready = False
         await files.close()
-
-    def restart(self) -> None:
-        """Stops as a service manager does, and starts again."""
-        if self.up:
-            self.world.note(self.name, "restarts")
-            self.stop.set()
 
 
 def _close_view(loop: asyncio.AbstractEventLoop, files: EdgeFiles) -> None:
@@ -232,10 +232,12 @@ class HubMachine(Machine):
             settings, driver, self.clock, lambda: ids.randbytes(16), lambda: ids.randbytes(32)
         )
         await hub.prepare()
-        self.hub, self.ready = hub, True
+        self.hub, self.stop, self.ready = hub, asyncio.Event(), True
         self.world.note(self.name, "is up")
         process.launch(hub.follow(), f"{process.name}-follow")
-        await hub.keep_house()
+        await hub.run(self.stop)
+        self.ready = False
+        await driver.close()
 
     async def replicate(self, requests: AsyncIterator[Any], context: ServerContext) -> None:
         assert self.hub is not None

@@ -173,6 +173,7 @@ MIXES = (
     ("none",), ("network",), ("crash",), ("network", "crash"), ("network", "crash", "clock"),
     ("power", "network"), ("disk", "network"), ("hub", "network"), ("copy", "network"),
     ("restore", "network", "crash"), ("policy", "clock"), ("pause", "network"),
+    ("damage", "network"),
     ("network", "crash", "power", "disk", "hub", "clock", "policy", "restore"),
     ("network", "crash", "power", "copy", "clock", "policy"),
 )  # fmt: skip
@@ -183,7 +184,7 @@ def _faults(luck: random.Random, plan: Plan, families: tuple[str, ...]) -> list[
     found: list[Fault] = []
     for family in families:
         count = luck.randint(1, 2 + int(plan.seconds / 6))
-        if family in ("copy", "restore", "pause", "disk"):
+        if family in ("copy", "restore", "pause", "disk", "damage"):
             count = min(count, 2)
         found += [_fault(luck, family, plan) for _ in range(count if family != "none" else 0)]
     return found
@@ -217,13 +218,16 @@ def _fault(luck: random.Random, family: str, plan: Plan) -> Fault:
     if family == "clock":
         detail = luck.choice((5_000, -5_000, 3 * 86_400_000, -3 * 86_400_000, -(10**11), 0))
         return Fault(at, "clock", anyone if abs(detail) <= 5_000 else edge, 0.0, detail)
-    if family == "pause":
-        return Fault(at, "pause", edge, luck.choice((5.0, 60.0, 900.0)))
     return _special_fault(luck, family, at, edge)
 
 
 def _special_fault(luck: random.Random, family: str, at: float, edge: str) -> Fault:
-    """Families that bring one kind of mistake out; see mutants.py."""
+    """Rare ones, and those that bring one kind of mistake out; see mutants.py."""
+    if family == "damage":
+        kind = luck.choice(("damaged_replica", "damaged_outbox"))
+        return Fault(at, kind, edge, luck.uniform(0.1, 2.0), luck.random())
+    if family == "pause":
+        return Fault(at, "pause", edge, luck.choice((5.0, 60.0, 900.0)))
     if family == "commit_crash":
         return Fault(at, "failpoint", edge, 0.5, luck.choice(FAILPOINTS[1:3]))
     if family == "between":

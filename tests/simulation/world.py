@@ -14,6 +14,7 @@ import hashlib
 import logging
 import random
 import shutil
+import sqlite3
 import tempfile
 import traceback
 from collections import Counter
@@ -78,6 +79,7 @@ class World:
         self.losses = 0
         self.backups: dict[str, tuple[int, float]] = {}
         self.system_ids: set[bytes] = set()
+        self.damaged: set[bytes] = set()
         self.edges: list[EdgeMachine] = []
         self.agents = 0
         luck = self.luck("clocks")
@@ -149,6 +151,22 @@ class World:
                 if one.door == edge.name and one.end == "ok" and one.ended_s >= since_s:
                     wanted.may_be_lost = why
 
+    def damage_row(self, edge: EdgeMachine, path: Path) -> None:
+        """Changes a row of a closed outbox; what it says may be lost."""
+        luck = self.luck(f"damage:{len(self.trace)}")
+        with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
+            rows = connection.execute(
+                "SELECT space, ordinal, seq, commit_id FROM outbox WHERE idx = 0"
+            ).fetchall()
+            if rows:
+                space, ordinal, seq, commit_id = luck.choice(rows[-5:])
+                connection.execute(
+                    "UPDATE outbox SET claimed = claimed + 1"
+                    " WHERE (space, ordinal, seq, idx) = (?, ?, ?, 0)", (space, ordinal, seq)
+                )  # fmt: skip
+                self.damaged.add(commit_id)
+                self.losses += 1
+
     def copy(self, edge: EdgeMachine, down_s: float) -> None:
         """A second device with the files of the first as they are now."""
         luck = self.luck(f"copy:{len(self.edges)}")
@@ -183,6 +201,7 @@ class World:
                 self.violated("liveness", f"something spins at {self.loop.time():.1f} s")
             found = self._end()
         if found is not None:
+            self.reached += evidence.sometimes(found)
             for problem in evidence.judge(found):
                 self.violated(*problem)
         text = "\n".join(self.trace)

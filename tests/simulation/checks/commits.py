@@ -65,7 +65,7 @@ def acknowledged_are_decided(found: Evidence) -> list[str]:
                 f" {one.door} at {one.ended_s:.2f}, is not in the log"
             )
         lost = [entry.revision for entry in entries if entry.outcome.kind is OutcomeKind.LOST]
-        if lost:
+        if lost and not found.damaged.intersection(entry.commit_id for entry in entries):
             problems.append(f"commit {wanted.number} is declared lost at {lost[0]}")
         places = {entry.revision: entry for entry in entries}
         for one in wanted.acknowledged:

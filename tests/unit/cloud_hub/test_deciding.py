@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from cloud_hub.deciding import NO_ID
-from cloud_hub.submissions import Requested
+from cloud_hub.submissions import Line, Requested, Voided
 from holdfast.host.door import Refusal
 from sync import messages as m
 from sync.batch import Batch, batch_of
@@ -115,6 +115,23 @@ def test_another_id_at_the_watermark_is_a_copy() -> None:
         answer = hub.push(copied)
         assert isinstance(answer, m.PushRefused)
         assert (answer.reason, answer.decided_seq, hub.revision) == ("ORIGIN_COPIED", 3, 3)
+
+
+def test_what_follows_a_refused_push_on_its_stream_is_refused_too() -> None:
+    """It fitted behind the other database's commits, and then all before it were taken for
+    decided."""
+    hub, line = Hub(), Line()
+    hub.push(rows(1, 3))
+    hub.push(batch(*(row(seq, commit_id=name_of(f"copy{seq}")) for seq in (4, 5))))
+    for first, last, reason in ((4, 5, "ORIGIN_COPIED"), (6, 7, "SUPERSEDED")):
+        decider = hub.decider(A)
+        answer = decider.push(replace(pushed(rows(first, last)), line=line))
+        hub.keep(decider)
+        assert isinstance(answer, m.PushRefused)
+        assert (answer.reason, answer.decided_seq, hub.revision) == (reason, 5, 5)
+    decider = hub.decider(A)
+    answer = decider.void(Voided(m.VoidRange(SPACE, A, 6, 1, "OUTBOX_DAMAGED"), line))
+    assert isinstance(answer, m.PushRefused) and answer.reason == "SUPERSEDED"
 
 
 def test_what_lies_wholly_below_the_watermark_is_not_taken_for_decided() -> None:
