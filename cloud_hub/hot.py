@@ -28,6 +28,10 @@ from sync.resolve import Key
 KEPT_RECORDS = 20_000
 """Records kept per space: some 20 MB; the keys that a busy fleet writes again and again."""
 
+KEPT_VALUE_BYTES = 4 << 10
+"""Of one record. Those that are written again and again are small; as many of the largest would be
+gigabytes."""
+
 KEPT_ORIGINS = 10_000
 """Watermarks and numbers of origins: as many as edges of one process."""
 
@@ -49,10 +53,14 @@ class Kept:
     records: dict[Key, StoredRecord] = field(default_factory=dict)
 
     def keep_records(self, records: dict[Key, StoredRecord]) -> None:
-        """Keeps these, the newest last, and lets the oldest go."""
+        """Keeps these, the newest last and without the large ones, and lets the oldest go."""
         for key in records:
             self.records.pop(key, None)
-        self.records.update(records)
+        self.records.update(
+            (key, record)
+            for key, record in records.items()
+            if len(record.working.value) <= KEPT_VALUE_BYTES
+        )
         _trim(self.records, KEPT_RECORDS)
 
     def bounded(self) -> Kept:

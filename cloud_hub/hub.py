@@ -103,10 +103,11 @@ class Hub:
         reads = Reads(driver)
         self.fanout = Fanout(History(driver).rows_after)
         transactor = Transactor(driver, clock, new_id(), new_id, framing.available_codecs()[0])
-        self.ingest = Ingest(transactor, self.fanout)
+        events = Events(driver)
+        self.ingest = Ingest(transactor, self.fanout, events.decided)
         self.streams = Streams(clock, self._save_edges)
         greeter = Greeter(driver, clock, key, name)
-        self.state = StateService(self.ingest, self.fanout, reads, Events(driver), new_id)
+        self.state = StateService(self.ingest, self.fanout, reads, events, new_id)
         self.replication = ReplicationService(
             self.ingest, self.fanout, greeter, self.streams, clock
         )

@@ -14,12 +14,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from cloud_hub.fanout import Fanout
 from cloud_hub.submissions import Answer, Submission, Waiting
-from cloud_hub.transaction import DecidedGroup, Transactor
+from cloud_hub.transaction import Bases, DecidedGroup, Transactor
 from holdfast.host import failpoints
 from holdfast.host.door import Refusal
 
@@ -36,6 +36,14 @@ AFTER_ANSWER = failpoints.declare("hub.answer.after")
 AFTER_FANOUT = failpoints.declare("hub.fanout.after")
 
 _log = logging.getLogger(__name__)
+
+
+OnDecided = Callable[[str, int, Bases], None]
+"""Told, before readers are, of a group: its space, its first revision, its records before it."""
+
+
+def _nobody(_space: str, _revision: int, _before: Bases) -> None:
+    return
 
 
 @dataclass(slots=True)
@@ -66,8 +74,10 @@ class _Queue:
 class Ingest:
     """Groups what is submitted and has it decided."""
 
-    def __init__(self, transactor: Transactor, fanout: Fanout) -> None:
-        self._transactor, self._fanout = transactor, fanout
+    def __init__(
+        self, transactor: Transactor, fanout: Fanout, on_decided: OnDecided = _nobody
+    ) -> None:
+        self._transactor, self._fanout, self._on_decided = transactor, fanout, on_decided
         self._queues: dict[str, _Queue] = {}
         self._closing = False
         self.commits = 0
@@ -120,6 +130,8 @@ class Ingest:
             return
         self._answer(group, decided)
         AFTER_ANSWER()
+        if decided.rows:
+            self._on_decided(space, decided.rows[0].first_revision, decided.before)
         self._fanout.publish(space, decided.rows, decided.head)
         AFTER_FANOUT()
         self.commits += decided.commits

@@ -9,7 +9,7 @@ for it: what was kept from before is used by the first attempt only.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from cloud_hub import (
@@ -44,13 +44,21 @@ RANKS = {Priority.CONTROL: 0, Priority.STATE: 1, Priority.BULK: 2}
 """In which order spaces are drained."""
 
 
+Bases = Mapping[Key, tuple[int, bytes | None]]
+"""Revision and live value of records."""
+
+
 @dataclass(frozen=True, slots=True)
 class DecidedGroup:
-    """What became of a group: an answer or refusal for each, in order, and the new rows."""
+    """What became of a group: an answer or refusal for each, in order, and the new rows.
+
+    `before` holds the records that it touched as they were: their revisions and live values.
+    """
 
     answers: tuple[Answer | Refusal, ...]
     rows: tuple[LogRow, ...]
     head: Head
+    before: Bases
 
     @property
     def commits(self) -> int:
@@ -113,18 +121,19 @@ class _Run:
         head = await heads.lock(self._tx, self._space)
         loader = Loader(self._tx, head, self._group, self._t.origin, self._t.hot.take(head))
         kept, loaded = await loader.load()
+        bases = {key: (w.revision, w.live) for key, w in loaded.records.items()}
         decider = Decider(loaded, self._t.origin, self._now_ms)
         answers = tuple(_answer(decider, submission) for submission in self._group)
         if not decider.entries:
             kept.keep_records(loader.stored)
-            return DecidedGroup(answers, (), _published(head, kept)), kept
-        return await self._write(head, decider, answers, loader.stored, kept)
+            return DecidedGroup(answers, (), _published(head, kept), {}), kept
+        return await self._write(head, decider, answers, loader.stored, kept, bases)
 
     # -- what became of it ---------------------------------------------------
 
     async def _write(
         self, before: heads.Head, decider: Decider, answers: tuple[Answer | Refusal, ...],
-        stored: dict[Key, StoredRecord], kept: Kept,
+        stored: dict[Key, StoredRecord], kept: Kept, bases: Bases,
     ) -> tuple[DecidedGroup, Kept]:  # fmt: skip
         space, tx = self._space, self._tx
         stamp_max = before.stamp_max
@@ -146,7 +155,7 @@ class _Run:
         kept.keep_records({**stored, **changed})
         if any(collection == POLICIES for collection, _ in changed):
             kept.policies = await policies.load(tx, space)
-        return DecidedGroup(answers, tuple(log), _published(head, kept)), kept
+        return DecidedGroup(answers, tuple(log), _published(head, kept), bases), kept
 
     def _log_row(self, entry: Entry, token: bytes, stamp_max: int) -> LogRow:
         decided, pushed = entry.decided, entry.edge_block

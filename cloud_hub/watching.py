@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from cloud_hub.change_log import LogRow
 from cloud_hub.storage.driver import Driver, Transaction
 from cloud_hub.timeline import Rows, Timeline
+from cloud_hub.transaction import Bases
 from sync.apply import apply
 from sync.batch import Decided
 from sync.commit import Actor, Extra, OpId, Outcome
@@ -61,6 +62,14 @@ class Events:
         self._driver = driver
         self._values: OrderedDict[tuple[str, Key], tuple[int, bytes | None]] = OrderedDict()
         self._rows: OrderedDict[tuple[str, int], Sequence[Event]] = OrderedDict()
+        self._before: OrderedDict[tuple[str, int], Bases] = OrderedDict()
+
+    def decided(self, space: str, first_revision: int, before: Bases) -> None:
+        """Notes records as they were before a group, so that whoever watches at the head never
+        needs a record's past, however long it is."""
+        self._before[space, first_revision] = before
+        if len(self._before) > KEPT_ROWS:
+            self._before.popitem(last=False)
 
     async def of(self, space: str, row: LogRow) -> Sequence[Event]:
         """The commits of a row. Raises StorageError, Refusal HISTORY_TOO_LONG."""
@@ -83,11 +92,13 @@ class Events:
                 wanted.setdefault((collection, key), decided.previous[op])
         bases: dict[Key, bytes | None] = {}
         missing: dict[Key, int] = {}
+        before = self._before.get((space, decided.first_revision), {})
         for name, revision in wanted.items():
-            kept = self._values.get((space, name))
+            known = (before.get(name), self._values.get((space, name)))
+            kept = next((k for k in known if k is not None and k[0] == revision), None)
             if revision == 0:
                 bases[name] = None
-            elif kept is not None and kept[0] == revision:
+            elif kept is not None:
                 bases[name] = kept[1]
             else:
                 missing[name] = revision

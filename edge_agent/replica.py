@@ -267,23 +267,28 @@ class _Adoption:
 
     def _disturb(self, decided: Decided, gone: Sequence[tuple[int, str, str]]) -> None:
         """Sorts the records of an own batch. Where the hub took a commit as it was written, the
-        view stands: what was pending is now decided, and makes the same."""
+        view stands: what was pending is now decided, and makes the same. A repeat of what was
+        decided elsewhere has that outcome, and no effect of its own."""
         batch = decided.batch
-        if not decided.outcomes and batch.op_counts.count(1) == len(batch):
+        if (
+            not decided.outcomes
+            and Kind.NONE not in batch.kinds
+            and batch.op_counts.count(1) == len(batch)
+        ):
             seqs = sorted([seq for seq, _, _ in gone])
             if seqs == list(range(batch.first_seq, batch.last_seq + 1)):
                 self.settled.update([(collection, key) for _, collection, key in gone])
                 return
-        ops_of = Counter(seq for seq, _, _ in gone)
+        ops_of, starts = Counter(seq for seq, _, _ in gone), batch.op_starts()
         as_written = {
             batch.first_seq + index
             for index, count in enumerate(batch.op_counts)
             if decided.outcome(index).kind is OutcomeKind.APPLIED
             and ops_of[batch.first_seq + index] == count
+            and Kind.NONE not in batch.kinds[starts[index] : starts[index + 1]]
         }
         for seq, collection, key in gone:
             (self.settled if seq in as_written else self.changed).add((collection, key))
-        starts = batch.op_starts()
         for index in range(len(batch)):
             if batch.first_seq + index not in as_written:
                 ops = slice(starts[index], starts[index + 1])

@@ -331,7 +331,8 @@ class Stream:
                 await self._up.intake.mark(bookmark)
             case a.LookUpIds(space=space, origin=origin, seqs=seqs):
                 ids = await files.in_outbox(lambda c: files.outbox.ids_at(c, space, origin, seqs))
-                await self._do(self._session.ids_found(action, ids))
+                newest = files.outbox.counter(space, files.outbox.ordinals[origin]).last_seq
+                await self._do(self._session.ids_found(action, ids, newest))
             case a.TakeNewOrigin(reason=reason, keep=keep):
                 await reconcile.take_new_origin(files, reason, keep)
             case a.ResetReplica(space=space, reason=reason):

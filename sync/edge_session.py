@@ -117,10 +117,13 @@ class EdgeSession:
             case m.Goodbye():
                 return [a.Close(message.reason, message.message, message.retry_after_ms)]
 
-    def ids_found(self, lookup: a.LookUpIds, ids: Mapping[int, bytes]) -> list[a.EdgeAction]:
-        """The outbox's ids for a LookUpIds; seqs that it has let go are absent."""
+    def ids_found(
+        self, lookup: a.LookUpIds, ids: Mapping[int, bytes], newest: int = 0
+    ) -> list[a.EdgeAction]:
+        """The outbox's ids for a LookUpIds; seqs that it has let go are absent. `newest` is its
+        last seq by now, zero for that of the hello."""
         search = self._searches[lookup.space, lookup.origin]
-        step = search.found(ids)
+        step = search.found(ids, newest)
         if step is not None:
             return [step]
         if not all(search.ended for search in self._searches.values()):

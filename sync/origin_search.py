@@ -11,7 +11,7 @@ Invariant: ids agree up to `shared`, and are not known to agree above.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from sync import actions as a
 from sync import messages as m
@@ -49,11 +49,13 @@ class OriginSearch:
         self._differs = at + 1
         return a.LookUpIds(self.space, self.mine.origin, (at,))
 
-    def found(self, ids: Mapping[int, bytes]) -> a.Send | None:
-        """Our ids at the seqs in question; those let go long since count as the same.
+    def found(self, ids: Mapping[int, bytes], newest: int = 0) -> a.Send | None:
+        """Our ids at the seqs in question; those let go long since count as the same. `newest` is
+        our last seq by now: the outbox may have grown since the hello was written.
 
         Returns the next question, or None when the search has ended.
         """
+        self._grow(newest)
         for seq in sorted(self._theirs_at):
             ours = ids.get(seq)
             if ours is None or ours == self._theirs_at[seq]:
@@ -71,6 +73,15 @@ class OriginSearch:
             return None
         self._asked = self._between()
         return a.Send(m.CompareIds(self.space, self.mine.origin, self._asked))
+
+    def _grow(self, newest: int) -> None:
+        """Commits taken since the hello may be among those that a copy has had decided. What is
+        taken after the welcome has come is not, so looking once after that is enough."""
+        before = min(self.mine.seq, self.theirs.seq)
+        if newest > self.mine.seq:
+            self.mine = replace(self.mine, seq=newest)
+            if self._differs > before:
+                self._differs = min(newest, self.theirs.seq) + 1
 
     def asked(self, answer: m.ComparedIds) -> bool:
         """Whether this answers the question that is open."""

@@ -182,6 +182,16 @@ class StateService:
             outcomes=[_fate(space, fate) for fate in fates],
         )
 
+    async def _events_of(self, space: str, row: LogRow) -> Sequence[Event]:
+        """The commits of a row. What would take too long to work out is told as the log's end:
+        read the state, and watch from there."""
+        try:
+            return await self._events.of(space, row)
+        except Refusal as refusal:
+            if refusal.reason != "HISTORY_TOO_LONG":
+                raise
+            raise Refusal("COMPACTED", refusal.message) from refusal
+
     async def Watch(
         self, request: pb.WatchRequest, context: Context
     ) -> AsyncIterator[pb.WatchResponse]:
@@ -200,7 +210,7 @@ class StateService:
                 wake.clear()
                 rows = await self._rows_after(space, revision)
                 for row in rows:
-                    for event in await self._events.of(space, row):
+                    for event in await self._events_of(space, row):
                         if event.revision <= revision:
                             continue
                         revision = event.revision

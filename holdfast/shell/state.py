@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from holdfast.errors import NotFound
 from holdfast.host.commands import ExitCode, epilog, output_option
 from holdfast.host.output import Output, Verbatim
 from holdfast.shell import printing
@@ -114,6 +115,8 @@ def _history(door: Door) -> click.Command:
     def history(path: str, limit: int, client: Client, output: Output) -> None:
         """List the commits that made a record what it is, newest first. JSON: one object a line."""
         found = client.history(path, limit=limit)
+        if not found.entries and client.get(path) is None:
+            raise NotFound("RECORD_NOT_FOUND", f"{path} has never been written")
         rows = printing.history_rows(found.entries)
         shown = printing.show(output, printing.HISTORY_COLUMNS, rows)
         if not found.complete:

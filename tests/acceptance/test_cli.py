@@ -246,7 +246,6 @@ def test_conflicts_are_listed(doors: Doors) -> None:
         (["put", "default/things/1", "[1]"], 2),
         (["put", "default/things/1", '{"a": 1'], 1),
         (["put", "default/things/1", '{"a": 1, "a": 2}'], 1),
-        (["add", "default/things/1", "a=1"], 1),
         (["list", "default/things", "--filter", "value.("], 1),
         (["watch", "default", "--resume", "xyz"], 2),
         (["put", "default/things/1", "a=1", "--actor", "x:ghost"], 2),

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from cloud_hub import epochs, records
+from cloud_hub.hot import KEPT_VALUE_BYTES
 from cloud_hub.storage.driver import StorageUnavailable, Transaction
 from cloud_hub.storage.sqlite import SqliteDriver
 from cloud_hub.submissions import Pushed
@@ -81,3 +82,13 @@ async def test_a_group_that_fails_leaves_nothing_in_what_is_kept(
     await hub.decide(SPACE, [commit(2, op(Kind.PATCH, "x", b'{"m":3}'))])
     await kept_is_true(hub)
     assert hub.hot._kept[SPACE].records["robots", "x"].working.value == b'{"m":3,"n":1}'
+
+
+async def test_large_records_are_not_kept(hub: Transactor) -> None:
+    large = b'{"t":"%s"}' % (b"x" * KEPT_VALUE_BYTES)
+    made = op(Kind.CREATE, "x", large), op(Kind.CREATE, "y", b"{}")
+    await hub.decide(SPACE, [commit(1, *made)])
+    assert set(hub.hot._kept[SPACE].records) == {("robots", "y")}
+    await hub.decide(SPACE, [commit(2, op(Kind.PATCH, "x", b'{"t":1}'))])
+    await kept_is_true(hub)
+    assert set(hub.hot._kept[SPACE].records) == {("robots", "x"), ("robots", "y")}

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from cloud_hub import commit_ids, conflicts, hub
+from cloud_hub import change_log, commit_ids, conflicts, hub
+from cloud_hub.hot import HotSpaces
 from cloud_hub.storage.driver import StorageFull
 from cloud_hub.storage.sqlite import SqliteDriver
 from cloud_hub.submissions import Receipt, Requested
 from holdfast.host.refusal import Refusal
 from sync import messages as m
 from sync.batch import Batch, batch_of
-from sync.commit import Actor, ActorKind, Commit, Extra, Kind, Op
+from sync.commit import Actor, ActorKind, Commit, Extra, Kind, Op, OutcomeKind
 from sync.reduce import Delete, Put
 from tests.edges import TestClock, ids
 from tests.fleet import pushed
@@ -277,3 +279,33 @@ async def test_a_state_that_the_log_no_longer_holds_is_compacted(on_file: HubOnF
     with pytest.raises(Refusal) as refused:
         await on_file.hub.state._reads.get(SPACE, [("parts", "1")], as_of=9)
     assert refused.value.reason == "FUTURE_REVISION"
+
+
+# -- who is named, and who came before ---------------------------------------------------------
+
+
+async def test_one_may_lose_against_a_deletion_by_somebody_who_is_not_in_the_group(
+    on_file: HubOnFile,
+) -> None:
+    await on_file.push(row(1, '{"x":1}', 0, A))
+    gone = Commit(b"deletes " * 2, 2, 1, 1, 2 << 16, ANN, (Op(Kind.DELETE, "parts", "1", b""),))
+    await on_file.push(batch_of(SPACE, A, 1, [gone]))
+    await on_file.put("1", b'{"y":1}')
+    on_file.hub.ingest._transactor.hot = HotSpaces()  # nothing is kept from before
+    answer = await on_file.push(row(1, '{"x":2}', 1, B))
+    assert isinstance(answer, m.PushResult)
+    assert answer.decided_seq == 1
+
+
+async def test_commits_of_one_group_at_the_hubs_door_have_seen_each_other(
+    on_file: HubOnFile,
+) -> None:
+    await on_file.put("1", b'{"x":1}')
+    together = [on_file.put("1", b'{"x":%d}' % n) for n in (2, 3, 4)]
+    receipts = await asyncio.gather(*together)
+    assert {receipt.outcome.kind for receipt in receipts} == {OutcomeKind.APPLIED}
+    rows = on_file.rows("conflicts")
+    assert rows == []
+    after = await on_file.driver.read(lambda tx: change_log.after(tx, SPACE, 0, 1 << 20, 100))
+    stamps = [stamp for one in after for stamp in one.decided(SPACE).stamps]
+    assert stamps == sorted(set(stamps))

@@ -9,10 +9,10 @@ from pathlib import Path
 from edge_agent import reconcile, retrospect
 from edge_agent.renaming import Move, renamed_context
 from edge_agent.requests import Context
-from sync.batch import Batch
-from sync.commit import Extra, OpId, OutcomeKind, Precondition, Version
-from sync.reduce import Add, Patch, Put
-from tests.edges import SPACE, DictHub, Edge, edge_at
+from sync.batch import Batch, Decided
+from sync.commit import Extra, Kind, OpId, Outcome, OutcomeKind, Precondition, Version
+from sync.reduce import Add, Delete, Patch, Put
+from tests.edges import SPACE, DictHub, Edge, arrival, edge_at
 
 
 def _copy(source: Path, target: Path) -> None:
@@ -153,3 +153,31 @@ async def test_puts_survive_two_renamings(tmp_path: Path) -> None:
         found = await retrospect.outcomes(edge.files, SPACE, [r.op_id for r in receipts])
         assert [d.op_id.commit_id for d in found] == [r.op_id.commit_id for r in receipts]
     assert len(hub.state()) == 3
+
+
+async def test_a_repeat_of_what_was_decided_elsewhere_has_no_effect_in_the_view(
+    tmp_path: Path,
+) -> None:
+    hub = DictHub()
+    async with edge_at(tmp_path) as edge:
+        hub.write(Put("things", "a", b'{"n":1}'))
+        await edge.pull(hub)
+        await edge.commit(Delete("things", "a"))
+        await edge.put("a", b'{"m":2}')  # on top, and still pending
+        (batch,) = await edge.undecided()
+        assert isinstance(batch, Batch)
+        empty = batch.slice(0, 1).with_ops(bytes([Kind.NONE]), (b"",))
+        first = Outcome(OutcomeKind.APPLIED, by_origin=bytes(15) + b"x", by_seq=1)
+        await edge.adopt([arrival(Decided(empty, 1, 2, (1 << 16,), (1,), {0: first}))])
+        assert await edge.value("a") == b'{"m":2,"n":1}'
+
+
+async def test_moved_commits_are_known_by_their_id(tmp_path: Path) -> None:
+    hub = DictHub()
+    async with edge_at(tmp_path) as edge:
+        await edge.put("a", b"{}")
+        await reconcile.take_new_origin(edge.files, "ORIGIN_COPIED", {(SPACE, edge.origin): 0})
+        (batch,) = await edge.undecided()
+        assert isinstance(batch, Batch)
+        assert batch.extra(0).retryable
+        await edge.sync(hub)

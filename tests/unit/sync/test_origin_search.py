@@ -89,3 +89,15 @@ def test_the_hub_may_not_know_an_id_and_then_it_is_not_the_same() -> None:
     found = OriginSearch("site", state(ids(5), 5), m.OriginState(ORIGIN, 5, bytes(16)))
     assert found.begin() is not None
     assert isinstance(found.found({5: ids(5)[4]}), a.Send)
+
+
+def test_commits_taken_since_the_hello_are_compared_too() -> None:
+    mine, theirs = ids(4), ids(5)
+    found = OriginSearch("site", state(mine[:2], 2), m.OriginState(ORIGIN, 5, theirs[1]))
+    assert found.begin() == a.LookUpIds("site", ORIGIN, (2,))
+    step = found.found({2: mine[1]}, newest=4)
+    assert step == a.Send(m.CompareIds("site", ORIGIN, (3, 4)))
+    answer = m.ComparedIds("site", ORIGIN, ((3, theirs[2]), (4, theirs[3])))
+    found.compared(answer)
+    assert found.found({3: mine[2], 4: mine[3]}, newest=4) is None
+    assert (found.shared, found.fault) == (4, "OUTBOX_BEHIND")
