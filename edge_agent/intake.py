@@ -75,6 +75,9 @@ class Intake:
         arrivals, unreadable = _arrivals(changes, codec_name)
         if unreadable is not None and not arrivals:
             raise unreadable
+        # Before they are applied: else our own commits of the same seqs would pass for decided.
+        if await reconcile.part_from_copies(self._files, arrivals):
+            raise ReplicaReset("ORIGIN_COPIED", "another database writes under this origin")
         try:
             BEFORE_APPLY()
             ordinals, whole = self._files.outbox.ordinals, self._whole(space)
@@ -88,8 +91,6 @@ class Intake:
             raise await self._replace(error) from error
         self.applied += sum(each.changes.count for each in arrivals)
         self._on_applied(applied, arrivals)
-        if await reconcile.part_from_copies(self._files, arrivals):
-            raise ReplicaReset("ORIGIN_COPIED", "another database writes under this origin")
         if unreadable is not None:
             raise unreadable
         return applied

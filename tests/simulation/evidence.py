@@ -187,14 +187,26 @@ def samples(edge: EdgeMachine, now_s: float) -> list[Sample]:
         return []
     if agent.files.writing.locked() or agent.store._view_is_behind:
         return []
+    damaged = any(fault.kind == "damaged_replica" for fault in edge.world.plan.faults)
+    try:
+        return _samples(edge, now_s, agent.files.alarms.names)
+    except sqlite3.DatabaseError:
+        if damaged:  # in a page that the edge itself has not had to read yet
+            return []
+        raise
+
+
+def _samples(edge: EdgeMachine, now_s: float, alarms: tuple[str, ...]) -> list[Sample]:
     found = []
     with (
         opened(edge.directory / "replica.db") as replica,
         opened(edge.directory / "outbox.db") as outbox,
     ):
+        ids = {row[0] for row in outbox.execute("SELECT commit_id FROM outbox WHERE idx = 0")}
         for space in edge.world.plan.spaces:
             sample = _sample(edge, space, now_s, replica, outbox)
-            sample.alarms = agent.files.alarms.names
+            sample.alarms = alarms
+            sample.damaged = not ids.isdisjoint(edge.world.damaged)
             found.append(sample)
     return found
 

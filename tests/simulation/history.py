@@ -111,6 +111,8 @@ class Sample:
     decided: dict[bytes, int] = field(default_factory=dict)
     """Per own origin the newest seq that is known decided."""
     alarms: tuple[str, ...] = ()
+    damaged: bool = False
+    """A pending row is not as it was written: nobody knows whether the view still has it."""
 
 
 @dataclass

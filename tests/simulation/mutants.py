@@ -31,7 +31,6 @@ import edge_agent.watchers
 import sync.resolve
 from cloud_hub.repeats import Repeats
 from cloud_hub.storage.driver import StorageUnavailable
-from edge_agent import extras, outbox_rows
 from holdfast.host import failpoints
 from holdfast.host.sqlite import Pragmas, transact
 from sync.clock import MAX_LEAD_MS, stamp_at
@@ -149,9 +148,9 @@ def _told_too_early() -> Iterator[None]:
     run, make = cloud_hub.transaction._Run.run, cloud_hub.ingest.Ingest.__init__
     fanouts: dict[int, Any] = {}
 
-    def make_known(self: Any, transactor: Any, fanout: Any) -> None:
+    def make_known(self: Any, transactor: Any, fanout: Any, *more: Any) -> None:
         fanouts[id(transactor)] = fanout
-        make(self, transactor, fanout)
+        make(self, transactor, fanout, *more)
 
     async def run_and_tell(self: Any) -> Any:
         decided, kept = await run(self)
@@ -311,21 +310,6 @@ def _base_of_group_unknown() -> Iterator[None]:
         yield
 
 
-def _moved_unknown() -> AbstractContextManager[object]:
-    """A commit that moves to another origin is not known again by its id."""
-    rename = edge_agent.renaming._Renewal._renamed
-
-    def as_before(self: Any, commit: Any, *args: Any) -> Any:
-        before = extras.decode(commit[0][outbox_rows.EXTRA]).retryable
-        rows = rename(self, commit, *args)
-        head = list(rows[0][: outbox_rows.CHECKSUM])
-        extra = replace(extras.decode(head[outbox_rows.EXTRA]), retryable=before)
-        head[outbox_rows.EXTRA] = extras.encode(extra)
-        return [outbox_rows.sealed(tuple(head)), *rows[1:]]
-
-    return patch(edge_agent.renaming._Renewal, "_renamed", as_before)
-
-
 def _of(*names: str) -> frozenset[str]:
     return frozenset(names)
 
@@ -381,8 +365,5 @@ MUTANTS = (
     Mutant(
         "stamps of the group unknown", _base_of_group_unknown, ("none",), _of("stamps"),
         changes={**SLOW, "hub_clients": 4}, seed=5,
-    ),
-    Mutant(
-        "moved and unknown", _moved_unknown, ("copy", "copy", "network"), _of("once"),
     ),
 )  # fmt: skip

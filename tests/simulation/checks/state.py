@@ -59,7 +59,7 @@ def _judge(sample: Sample, replay: Replay, space: Space) -> list[str]:
     }
     if newest != sample.decided:
         problems.append(f"{where}: {sample.decided} is known decided of its own, {newest} is")
-    if problems:
+    if problems or sample.damaged:
         return problems
     view: dict[Name, Value] = {name: value for name, (_, value) in expected.items()}
     for _, _, _, collection, key, kind, payload in sample.pending:
