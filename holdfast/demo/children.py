@@ -17,9 +17,10 @@ import os
 import signal
 import sys
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
 from holdfast.host.errors import HostError
 
@@ -29,10 +30,17 @@ READY_SECONDS = 30.0
 END_SECONDS = 15.0
 """Longer than a daemon drains; what is still there is killed."""
 
+NOTICE_SECONDS = 5.0
+"""How long an error waits for the news that a daemon has ended, which would explain it. The kernel
+tells that at once; a busy machine may come to hear it later than the error."""
+
 LOG_LINES = 12
 EDGES = ("edge-a", "edge-b")
 SPACE = "default"
 HUB_ADDRESS = "hub.address"
+
+
+T = TypeVar("T")
 
 
 class ChildFailed(HostError):
@@ -86,6 +94,26 @@ class House:
         finally:
             for each in waits:
                 each.cancel()
+
+    async def watched(self, story: Coroutine[Any, Any, T]) -> T:
+        """The result of what is done with the daemons.
+
+        Raises ChildFailed once one of them ends, also in place of what failed because of that:
+        the broken connection may be seen before the end of the process.
+        """
+        ended = asyncio.create_task(self.any_ended())
+        told = asyncio.create_task(story)
+        try:
+            await asyncio.wait({ended, told}, return_when=asyncio.FIRST_COMPLETED)
+            if told.done() and told.exception() is not None:
+                await asyncio.wait({ended}, timeout=NOTICE_SECONDS)
+            if ended.done():
+                raise ended.result()
+            return told.result()
+        finally:
+            ended.cancel()
+            told.cancel()
+            await asyncio.gather(ended, told, return_exceptions=True)
 
 
 @contextlib.asynccontextmanager

@@ -80,16 +80,24 @@ async def _run(data: Path, seconds: float | None, output: Output) -> int:
     stop = asyncio.Event()
     async with house(data) as found:
         on_signals(lambda _: stop.set(), lambda: _at_once(found))
-        async with _doors(found) as doors:
-            first = (await doors.look()).hub["revision"]
-            await doors.set_policies(POLICIES)
-            await prepare(doors.hub)
-            await doors.settled(SETTLE_SECONDS)
-            if not output.as_json:
-                _welcome(found, output)
-            await _work(found, doors, stop, seconds, _view(output))
-            last = await doors.settled(SETTLE_SECONDS)
-    return _tell(last, last.hub["revision"] - first, output)
+        last, changes = await found.watched(_story(found, stop, seconds, output))
+    return _tell(last, changes, output)
+
+
+async def _story(
+    found: House, stop: asyncio.Event, seconds: float | None, output: Output
+) -> tuple[Look, int]:
+    """All that happens while the daemons run: the last look at them, and the changes made."""
+    async with _doors(found) as doors:
+        first = (await doors.look()).hub["revision"]
+        await doors.set_policies(POLICIES)
+        await prepare(doors.hub)
+        await doors.settled(SETTLE_SECONDS)
+        if not output.as_json:
+            _welcome(found, output)
+        await _work(doors, stop, seconds, _view(output))
+        last = await doors.settled(SETTLE_SECONDS)
+    return last, last.hub["revision"] - first
 
 
 def _at_once(found: House) -> None:
@@ -110,25 +118,20 @@ async def _doors(found: House) -> AsyncIterator[Doors]:
         yield Doors(hub, edges)
 
 
-async def _work(
-    found: House, doors: Doors, stop: asyncio.Event, seconds: float | None, view: View
-) -> None:
-    """Lets the agents work until it is time to end. Raises ChildFailed if a daemon ends before."""
-    ended = asyncio.create_task(found.any_ended())
+async def _work(doors: Doors, stop: asyncio.Event, seconds: float | None, view: View) -> None:
+    """Lets the agents work until it is time to end."""
     agents = [asyncio.create_task(_live(agent, doors, stop)) for agent in cast()]
     looks = asyncio.create_task(_show(doors, view, stop))
     clock = asyncio.create_task(_wait(stop, seconds))
+    tasks = (clock, looks, *agents)
     try:
-        tasks = {ended, clock, looks, *agents}
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        if ended.done():
-            raise ended.result()
         stop.set()
         await asyncio.gather(*agents, looks)
     finally:
-        for task in (ended, clock, looks, *agents):
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(ended, clock, looks, *agents, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _live(agent: Agent, doors: Doors, stop: asyncio.Event) -> None:
