@@ -15,50 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 from cloud_hub.change_log import LogRow
 from sync import digest as digests
-from sync.commit import Extra, Outcome
+from tests.blackbox.hub_rows import LOG, Entry, Name, entries_of
 from tests.simulation.history import History, Sample
 
 if TYPE_CHECKING:
     from tests.simulation.machines import EdgeMachine
     from tests.simulation.world import World
-
-Name = tuple[str, str]
-
-LOG = """
-SELECT first_revision, last_revision, epoch, origin, id, first_seq, last_seq, token, stamp_max,
-       decided_ms, header, block, block_bytes, codec
-FROM log JOIN origins ON origins.number = log.origin WHERE space = ? ORDER BY first_revision
-"""
-
-
-@dataclass(frozen=True, slots=True)
-class LogOp:
-    """One operation as it took effect."""
-
-    kind: int
-    collection: str
-    key: str
-    payload: bytes
-    previous: int
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One decided commit."""
-
-    revision: int
-    epoch: int
-    origin: bytes
-    seq: int
-    commit_id: bytes
-    base_epoch: int
-    base: int
-    seen: int
-    claimed: int
-    stamp: int
-    outcome: Outcome
-    extra: Extra
-    ops: tuple[LogOp, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,25 +73,6 @@ def opened(path: Path) -> Iterator[sqlite3.Connection]:
 
 
 # -- the hub -----------------------------------------------------------------
-
-
-def entries_of(row: LogRow, space: str) -> list[Entry]:
-    """The commits of a row of the log."""
-    decided = row.decided(space)
-    batch, starts = decided.batch, decided.batch.op_starts()
-    return [
-        Entry(
-            decided.first_revision + i, decided.epoch, batch.origin, batch.first_seq + i,
-            batch.commit_ids[i], batch.base_epoch, batch.bases[i], batch.seens[i],
-            batch.claimed[i], decided.stamps[i], decided.outcome(i), batch.extra(i),
-            tuple(
-                LogOp(batch.kinds[op], batch.collections[op], batch.keys[op], batch.payloads[op],
-                      decided.previous[op])
-                for op in range(starts[i], starts[i + 1])
-            ),
-        )
-        for i in range(len(batch))
-    ]  # fmt: skip
 
 
 def hub_space(connection: sqlite3.Connection, space: str) -> Space:

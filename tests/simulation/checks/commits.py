@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from sync.commit import Kind, OutcomeKind
-from tests.simulation.evidence import Entry, Evidence, Space
+from tests.blackbox.hub_rows import Entry
+from tests.simulation.evidence import Evidence, Space
 from tests.simulation.history import Wanted
 
 NO_ID = bytes(16)

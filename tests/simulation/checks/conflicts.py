@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 
 from sync.commit import Kind, OutcomeKind
-from tests.simulation.evidence import Entry, Evidence, Name, Space
+from tests.blackbox.hub_rows import Entry, Name
+from tests.simulation.evidence import Evidence, Space
 
 EDIT_WINS = "notes"
 """The collection whose deletions lose against edits, by policy; `things` may become so."""

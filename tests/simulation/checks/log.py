@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from itertools import accumulate
 
-from tests.simulation.evidence import Entry, Evidence, Space
+from tests.blackbox.hub_rows import Entry
+from tests.simulation.evidence import Evidence, Space
 
 
 def gapless(found: Evidence) -> list[str]:

@@ -6,9 +6,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from tests.simulation.evidence import Evidence, Name, Space, true_digests
+from tests.blackbox.hub_rows import Name
+from tests.blackbox.replay import Replay, Value, step
+from tests.simulation.evidence import Evidence, Space, true_digests
 from tests.simulation.history import Sample
-from tests.simulation.replay import Replay, Value, step
 
 
 def hub_is_replay(found: Evidence) -> list[str]:

@@ -7,9 +7,10 @@ from itertools import pairwise
 from typing import Any
 
 from sync.commit import Kind
-from tests.simulation.evidence import Entry, Evidence, Name
+from tests.blackbox.hub_rows import Entry, Name
+from tests.blackbox.replay import Replay
+from tests.simulation.evidence import Evidence
 from tests.simulation.history import WatchedCommit, WatchLog
-from tests.simulation.replay import Replay
 
 EXPECTED_FAULTS = frozenset({"COMPACTED"})
 

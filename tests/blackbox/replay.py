@@ -8,10 +8,12 @@ from __future__ import annotations
 import json
 from bisect import bisect_right
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sync.commit import Kind
-from tests.simulation.evidence import Entry, Name
+
+if TYPE_CHECKING:
+    from tests.blackbox.hub_rows import Entry, Name
 
 Value = dict[str, Any] | None
 
