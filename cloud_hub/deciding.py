@@ -10,45 +10,30 @@ commit of an origin is the next of that origin.
 
 from __future__ import annotations
 
-import json
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from cloud_hub.origins import Watermark
+from cloud_hub import verdicts
+from cloud_hub.judging import Judge, Loaded
+from cloud_hub.origins import Watermark, unseen_name
 from cloud_hub.repeats import First, remember, without_repeats
-from cloud_hub.submissions import AuthorContext, Pushed, Receipt, Requested, Voided
+from cloud_hub.submissions import Pushed, Receipt, Requested, Voided
 from holdfast.host.door import Refusal
 from sync import messages as m
-from sync.apply import apply
-from sync.batch import MAX_PAYLOAD_BYTES, Batch, Decided, batch_of, pieces
+from sync.batch import Batch, Decided, batch_of, pieces
 from sync.clock import decide_stamp, stamp_at
-from sync.commit import (
-    Actor,
-    ActorKind,
-    Commit,
-    Extra,
-    Op,
-    OpId,
-    Outcome,
-    OutcomeKind,
-)
-from sync.context import Author
-from sync.policy import (
-    POLICIES,
-    RESERVED_PREFIX,
-    CollectionPolicy,
-    Granularity,
-    InvalidPolicy,
-    Policies,
-)
-from sync.position import ID_BYTES, Lineage, Position, UnknownEpoch
-from sync.reduce import Add, Patch, Put, Request, RuleMismatch, counters_set, reduce
-from sync.resolve import Conflict, Key, Resolver, Working
-from sync.values import InvalidValue
+from sync.commit import Actor, ActorKind, Commit, Extra, Op, OpId, Outcome, OutcomeKind
+from sync.levels import Level
+from sync.policy import POLICIES, RESERVED_PREFIX
+from sync.position import ID_BYTES, Position, UnknownEpoch
+from sync.resolve import Conflict, Resolver
 
 NO_ID = bytes(ID_BYTES)
 
+
+MAX_VERDICTS = 1_000
+"""Of one answer, which so fits a message; an edge finds those beyond among the changes."""
 
 NOTHING_DECIDED = Watermark(0, NO_ID, 0, 0)
 """The watermark of an origin before its first commit."""
@@ -65,27 +50,6 @@ class Entry:
 
 
 @dataclass(slots=True)
-class Loaded:
-    """What a transaction has read for a group.
-
-    `floors` holds the greatest stamp at or below each base that occurs, `stamp_max` that at or
-    below the head.
-    """
-
-    space: str
-    lineage: Lineage
-    revision: int
-    stamp_max: int
-    marks: dict[int, Watermark]
-    records: dict[Key, Working]
-    policies: Policies
-    names: Mapping[int, bytes]
-    numbers: Mapping[bytes, int]
-    floors: Mapping[int, int]
-    firsts: dict[bytes, First]
-
-
-@dataclass(slots=True)
 class Decider:
     """Decides one group."""
 
@@ -96,6 +60,7 @@ class Decider:
     revision: int = 0
     stamp_max: int = 0
     _resolver: Resolver = field(init=False)
+    _judge: Judge = field(init=False)
 
     def __post_init__(self) -> None:
         got = self.loaded
@@ -103,6 +68,7 @@ class Decider:
         self._resolver = Resolver(
             got.records, got.policies, got.names, got.numbers, self._revision_of
         )
+        self._judge = Judge(got, self._resolver, self._effective)
 
     # -- edges ---------------------------------------------------------------
 
@@ -117,8 +83,45 @@ class Decider:
         known = mark.seq - batch.first_seq + 1
         if known < len(batch):
             fresh = batch.slice(known, len(batch)) if known else batch
-            self._decide(fresh, number, None if known else item, refused=self._forbidden(fresh))
+            told = self._pushed(fresh, number, None if known else item)
+            return replace(self.result(batch.origin), verdicts=told[:MAX_VERDICTS])
         return self.result(batch.origin)
+
+    def _pushed(
+        self, batch: Batch, number: int, item: Pushed | None
+    ) -> tuple[m.StrongVerdict, ...]:
+        """Decides a batch: strong commits one by one, since each is judged on what it meets."""
+        strong = sorted(index for index, extra in batch.extras.items() if extra.strong)
+        found: list[m.StrongVerdict] = []
+        start = 0
+        for index in (*strong, len(batch)):
+            if start < index:
+                part = batch.slice(start, index) if strong else batch
+                self._decide(part, number, None if strong else item, refused=self._forbidden(part))
+            if index < len(batch):
+                found.append(self._strong(batch.slice(index, index + 1), number))
+            start = index + 1
+        return tuple(found)
+
+    def _strong(self, batch: Batch, number: int) -> m.StrongVerdict:
+        """Decides one strong commit, which takes effect as it was asked for or not at all."""
+        got, commit = self.loaded, batch.commit(0)
+        first, refusal = got.firsts.get(commit.id), None
+        if first is None:
+            try:
+                ops = self._judge.judge(verdicts.asked(batch, commit), Level.STRONG)
+                present = replace(commit, base=self.revision, seen=0, ops=ops)
+                batch = batch_of(got.space, batch.origin, got.lineage.present.ordinal, [present])
+            except Refusal as error:
+                refusal = error
+        refused = {0: refusal.reason} if refusal else None
+        decided = self._decide(batch, number, None, refused=refused, unseen=True)
+        if first is None:
+            first = First(batch.origin, commit.seq, self.revision, decided.outcome(0))
+        elif verdicts.told(first.outcome) == "REVISION_MISMATCH" and commit.ops:
+            refusal = self._judge.mismatch(commit.ops[0].collection, commit.ops[0].key)
+        position = Position(got.lineage.present.ordinal, got.space, first.revision)
+        return verdicts.verdict(commit, first, position, refusal)
 
     def void(self, item: Voided) -> m.PushResult | m.PushRefused:
         """Decides seqs as lost, with the reason that their edge gave."""
@@ -151,24 +154,24 @@ class Decider:
         got = self.loaded
         first = got.firsts.get(item.commit_id)
         if first is not None:
-            return self._receipt(first.origin, first.seq, item.commit_id, first.revision,
-                                 first.outcome)  # fmt: skip
-        for wanted in item.preconditions:
-            if not self._resolver.holds(wanted):
-                raise self._mismatch(wanted.collection, wanted.key)
+            op_id = OpId(first.origin, first.seq, item.commit_id)
+            return self._receipt(op_id, first.revision, first.outcome, item.level)
+        level = self._judge.level(item)
+        ops = self._judge.judge(item, level)
         number = got.numbers[self.hub_origin]
         seq = got.marks.get(number, NOTHING_DECIDED).seq + 1
-        commit = self._commit(item, seq)
+        commit = self._commit(item, seq, ops, level)
         decided = self._decide(
             batch_of(got.space, self.hub_origin, got.lineage.present.ordinal, [commit]),
             number, None,
         )  # fmt: skip
-        return self._receipt(self.hub_origin, seq, item.commit_id, self.revision,
-                             decided.outcome(0))  # fmt: skip
+        op_id = OpId(self.hub_origin, seq, item.commit_id)
+        return self._receipt(op_id, self.revision, decided.outcome(0), level)
 
-    def _commit(self, item: Requested, seq: int) -> Commit:
+    def _commit(self, item: Requested, seq: int, ops: tuple[Op, ...], level: Level) -> Commit:
+        """What is strong has been judged on the present, and so nothing of it is concurrent."""
         base, seen = self.revision, item.context.seen if item.context else ()
-        if item.context is not None:
+        if item.context is not None and level is not Level.STRONG:
             base = min(base, self._effective(item.context.base))
         return Commit(
             id=item.commit_id,
@@ -177,7 +180,7 @@ class Decider:
             seen=0 if item.context else seq - 1,
             claimed=stamp_at(self.hub_ms),
             actor=item.actor,
-            ops=self._reduced(item),
+            ops=ops,
             extra=Extra(
                 seen=seen,
                 preconditions=(),
@@ -187,111 +190,26 @@ class Decider:
             ),
         )
 
-    def _reduced(self, item: Requested) -> tuple[Op, ...]:
-        """The request's operations on the records as they are; later ones see earlier ones."""
-        views: dict[Key, bytes | None] = {}
-        ops: list[Op] = []
-        for request in item.requests:
-            key = (request.collection, request.key)
-            self._check_permitted(item, request)
-            policy = self.loaded.policies.of(request.collection)
-            record = self.loaded.records.get(key)
-            live = views.get(key, record.live if record else None)
-            if key not in views and item.context is not None and self._unseen(key, item.context):
-                live = self._unread(request, policy, live)
-            try:
-                reduced = reduce(request, live, policy)
-                for op in reduced:
-                    live = apply(op.kind, op.payload, live)
-            except (InvalidValue, RuleMismatch) as error:
-                raise Refusal(error.reason, str(error)) from error
-            if request.collection == POLICIES:
-                self._check_policy(request.key, live)
-            views[key] = live
-            ops.extend(reduced)
-        if sum(len(op.payload) for op in ops) > MAX_PAYLOAD_BYTES // 2:
-            raise Refusal("COMMIT_TOO_LARGE")
-        return tuple(ops)
-
-    def _check_permitted(self, item: Requested, request: Request) -> None:
-        name = request.collection
-        if name.startswith(RESERVED_PREFIX) and not item.system:
-            raise Refusal("RESERVED_COLLECTION", f"{name} belongs to the system")
-        policies = self.loaded.policies
-        if policies.space.strict and not policies.declared(name) and not item.system:
-            raise Refusal(
-                "UNDECLARED_COLLECTION", f"the space {item.space} is strict and has no {name}"
-            )
-
-    def _check_policy(self, key: str, value: bytes | None) -> None:
-        try:
-            self.loaded.policies.with_record(key, value)
-        except InvalidPolicy as error:
-            raise Refusal(error.reason, str(error)) from error
-
-    def _unseen(self, key: Key, context: AuthorContext) -> bool:
-        """Whether a record has parts that the author had not before his eyes."""
-        record = self.loaded.records.get(key)
-        if record is None:
-            return False
-        numbers = self.loaded.numbers
-        seen = {numbers[name]: seq for name, seq in context.seen if name in numbers}
-        author = Author(-1, 0, self._effective(context.base), 0, seen, 0, 0)
-        return not author.saw_all_of(record.last, record.other)
-
-    def _unread(
-        self, request: Request, policy: CollectionPolicy, live: bytes | None
-    ) -> bytes | None:
-        """What a request on an older state is reduced against.
-
-        A put, and what sets counters, is a difference from what was read, which is no longer
-        known here: refused. A patch and an add may have been written on an absent record, and are
-        merged with what is there.
-        """
-        key = (request.collection, request.key)
-        whole = policy.granularity is Granularity.RECORD
-        if isinstance(request, Put) or (isinstance(request, Patch) and whole):
-            raise self._mismatch(*key)
-        counters = counters_set(request, policy)
-        if counters:
-            raise self._mismatch(*key, counters)
-        merges = isinstance(request, Add) or (isinstance(request, Patch) and not request.removes)
-        return None if merges else live
-
-    def _mismatch(self, collection: str, key: str, counters: Sequence[str] = ()) -> Refusal:
-        record = self.loaded.records.get((collection, key))
-        metadata = {
-            "collection": collection,
-            "key": key,
-            "exists": str(record is not None and not record.deleted).lower(),
-            "revision": str(record.revision if record else 0),
-            "epoch": str(self.loaded.lineage.present.ordinal),
-        }
-        if counters:
-            metadata["counters"] = json.dumps(counters)
-        message = f"{collection}/{key} is not as the commit demands"
-        return Refusal("REVISION_MISMATCH", message, metadata=metadata)
-
     def _receipt(
-        self, origin: bytes, seq: int, commit_id: bytes, revision: int, outcome: Outcome
+        self, op_id: OpId, revision: int, outcome: Outcome, level: Level | None
     ) -> Receipt:
-        epoch = self.loaded.lineage.present.ordinal
-        return Receipt(
-            OpId(origin, seq, commit_id), Position(epoch, self.loaded.space, revision), outcome
-        )
+        position = Position(self.loaded.lineage.present.ordinal, self.loaded.space, revision)
+        return Receipt(op_id, position, outcome, level or Level.EVENTUAL)
 
     # -- both ----------------------------------------------------------------
 
     def _decide(
         self, batch: Batch, number: int, pushed: Pushed | None, *,
         forced: Mapping[int, Outcome] | None = None, refused: Mapping[int, str] | None = None,
+        unseen: bool = False,
     ) -> Decided:  # fmt: skip
         got = self.loaded
         batch, repeats = without_repeats(batch, got.firsts)
         bases = self._bases(batch)
         stamps = self._stamps(batch, number, bases)
         first = self.revision + 1
-        made = self._resolver.decide(batch, number, first, stamps, bases, refused)
+        author = unseen_name(number) if unseen else number
+        made = self._resolver.decide(batch, author, first, stamps, bases, refused)
         repeats.settle(batch, made.outcomes)
         made.outcomes.update(forced or {})
         kinds, payloads = bytes(made.kinds), tuple(made.payloads)
@@ -335,6 +253,8 @@ class Decider:
                 reasons[name] = "RESERVED_COLLECTION"
             elif strict and not policies.declared(name):
                 reasons[name] = "UNDECLARED_COLLECTION"
+            elif policies.of(name).levels.min_write is Level.STRONG:
+                reasons[name] = "LEVEL_NOT_PERMITTED"
         if not reasons:
             return {}
         starts = batch.op_starts()

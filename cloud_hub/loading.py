@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from cloud_hub import change_log, commit_ids, digests, epochs, heads, origins, policies, records
-from cloud_hub.deciding import Loaded
 from cloud_hub.hot import Kept
+from cloud_hub.judging import Loaded
 from cloud_hub.records import StoredRecord
 from cloud_hub.repeats import First
 from cloud_hub.storage.driver import Transaction
@@ -36,7 +36,7 @@ class Loader:
         kept = self._kept or await self._begin()
         numbers = await self._numbers(kept)
         await self._load_records(kept)
-        names = {number: origin for origin, number in numbers.items()}
+        names = origins.both_names({number: origin for origin, number in numbers.items()})
         missing = self._origins_of_parts() - names.keys()
         if missing:
             names.update(await origins.names(self._tx, missing))

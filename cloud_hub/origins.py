@@ -3,6 +3,10 @@
 A number takes 2 bytes in a record where the id takes 16. The watermark is what makes a repeat
 harmless for ever: one row per origin and space, whatever is forgotten of the log.
 
+A context tells what its author had seen undecided by the newest seq of an origin. Strong commits
+are never seen undecided, whatever their seq; so what they wrote carries the number negated: no
+context has it, and it names the same origin.
+
 Invariant: a number never changes its meaning and never leaves the hub; a watermark never falls.
 """
 
@@ -25,6 +29,16 @@ class Watermark:
     stamp: int = 0
 
 
+def unseen_name(number: int) -> int:
+    """The number under which an origin has written what nobody has seen undecided."""
+    return -number
+
+
+def both_names(ids: Mapping[int, bytes]) -> dict[int, bytes]:
+    """The ids, by both numbers of each origin."""
+    return {**ids, **{unseen_name(number): origin for number, origin in ids.items()}}
+
+
 async def numbers(tx: Transaction, ids: Iterable[bytes]) -> dict[bytes, int]:
     """The numbers of those origins that are known."""
     rows = await tx.fetch_by("origins_numbers", (sorted(set(ids)),))
@@ -43,8 +57,12 @@ async def register(tx: Transaction, edges: Mapping[bytes, str]) -> dict[bytes, i
 
 
 async def names(tx: Transaction, wanted: Iterable[int]) -> dict[int, bytes]:
-    """The ids of numbers."""
-    return dict(await tx.fetch_by("origins_names", (sorted(set(wanted)),)))
+    """The ids of numbers, negated ones too."""
+    asked = set(wanted)
+    found: dict[int, bytes] = dict(
+        await tx.fetch_by("origins_names", (sorted(set(map(abs, asked))),))
+    )
+    return {number: found[abs(number)] for number in asked if abs(number) in found}
 
 
 async def edges_of(tx: Transaction, ids: Iterable[bytes]) -> dict[bytes, str]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from sync import messages as m
 from sync.batch import Batch
 from sync.commit import Actor, OpId, Outcome, Precondition
+from sync.levels import Level
 from sync.position import Position
 from sync.reduce import Request
 
@@ -68,7 +69,7 @@ class AuthorContext:
 class Requested:
     """A commit at the hub's own door; decided where its space's head is locked.
 
-    `system` may write collections that are reserved.
+    `system` may write collections that are reserved. Without a level the policy decides.
     """
 
     space: str
@@ -81,6 +82,7 @@ class Requested:
     causation_id: bytes = b""
     retryable: bool = False
     system: bool = False
+    level: Level | None = None
 
     @property
     def weight(self) -> int:
@@ -109,6 +111,7 @@ class Receipt:
     op_id: OpId
     position: Position
     outcome: Outcome
+    level: Level = Level.EVENTUAL
 
 
 Answer = m.PushResult | m.PushRefused | Receipt

@@ -13,6 +13,8 @@ from typing import Any
 
 from sync.commit import NO_EXTRA, Extra, Precondition, Version
 
+_FLAGS = ("retryable", "strong", "expired", "blind")
+
 
 def encode(extra: Extra) -> str | None:
     """The column's text; None for nothing."""
@@ -27,10 +29,9 @@ def encode(extra: Extra) -> str | None:
         members["correlation_id"] = extra.correlation_id
     if extra.causation_id:
         members["causation_id"] = extra.causation_id.hex()
-    if extra.retryable:
-        members["retryable"] = True
     if extra.coalesced_by:
         members["coalesced_by"] = extra.coalesced_by
+    members |= {name: True for name in _FLAGS if getattr(extra, name)}
     return json.dumps(members, separators=(",", ":"))
 
 
@@ -44,8 +45,8 @@ def decode(text: str | None) -> Extra:
         preconditions=tuple(_wanted(one) for one in members.get("preconditions", ())),
         correlation_id=members.get("correlation_id", ""),
         causation_id=bytes.fromhex(members.get("causation_id", "")),
-        retryable=members.get("retryable", False),
         coalesced_by=members.get("coalesced_by", 0),
+        **{name: members.get(name, False) for name in _FLAGS},
     )
 
 

@@ -22,6 +22,7 @@ from edge_agent.states import Name, Overlaid, live_value
 from holdfast.host.refusal import Refusal
 from sync.batch import MAX_PAYLOAD_BYTES
 from sync.commit import Commit, Extra, Op, Precondition, Version
+from sync.levels import Level, NotPermitted, level_of_write
 from sync.messages import Scope
 from sync.policy import RESERVED_PREFIX, CollectionPolicy, Granularity, Rule
 from sync.position import Lineage, Position, UnknownEpoch
@@ -87,6 +88,7 @@ class Judge:
 
         Raises Refusal; then the view is as before.
         """
+        self._check_level(write)
         self._check_scope(write)
         basis = self._basis(write.context)
         for wanted in write.preconditions:
@@ -132,6 +134,16 @@ class Judge:
             return wanted
         origin, seq = self.outbox.present_name(self.space, version.origin, version.seq)
         return replace(wanted, version=replace(version, origin=origin, seq=seq))
+
+    def _check_level(self, write: Write) -> None:
+        policies = self.view.policies
+        named = [(one.collection, policies.of(one.collection).levels) for one in write.requests]
+        try:
+            level = level_of_write(write.level, named)
+        except NotPermitted as error:
+            raise Refusal(error.reason, str(error)) from error
+        if level is not Level.EVENTUAL:
+            raise Refusal("LEVEL_NOT_IMPLEMENTED", f"{level.word} is not implemented at edges")
 
     def _check_scope(self, write: Write) -> None:
         for named in (*write.requests, *write.preconditions):

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from edge_agent import extras
 from edge_agent.outbox_rows import ROW_BYTES
 from sync.commit import Actor, Extra, OpId, Precondition, Version
+from sync.levels import NO_WRITE_BOUND, Level, WriteBound
 from sync.position import Position
 from sync.reduce import Add, Delete, Patch, Put, Request
 
@@ -29,7 +30,8 @@ class Context:
 @dataclass(frozen=True, slots=True)
 class Write:
     """One commit asked for. Without a context its author has seen the state at the time of the
-    commit. A `commit_id` chosen by the client makes a retry find the first commit."""
+    commit. A `commit_id` chosen by the client makes a retry find the first commit. Without a level
+    the policy decides."""
 
     space: str
     requests: tuple[Request, ...]
@@ -39,6 +41,8 @@ class Write:
     context: Context | None = None
     correlation_id: str = ""
     causation_id: bytes = b""
+    level: Level | None = None
+    bound: WriteBound = NO_WRITE_BOUND
 
     @property
     def size_bytes(self) -> int:
@@ -81,6 +85,7 @@ class Receipt:
     context: Context
     repeated: bool = False
     applied_locally: bool = True
+    level: Level = Level.EVENTUAL
 
 
 @dataclass(frozen=True, slots=True)

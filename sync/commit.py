@@ -50,6 +50,9 @@ class Kind(IntEnum):
     """Integers to add. Payload: an object field -> integer."""
     ADD_CREATE = 7
     """As ADD, on a record that the author saw absent."""
+    PUT = 15
+    """The whole record as a strong commit asks for it, reduced where it is decided. Payload: the
+    object. Never in what is decided."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +134,12 @@ class Extra:
     causation_id: bytes = b""
     retryable: bool = False
     coalesced_by: int = 0
+    strong: bool = False
+    """Its author waits: it is judged on the state that it is decided on."""
+    expired: bool = False
+    """Strong, and its author waits no longer: it must not take effect."""
+    blind: bool = False
+    """Strong, and depends on no read."""
 
 
 NO_EXTRA = Extra()

@@ -7,8 +7,10 @@ takes them apart.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
+from sync.commit import OpId, Outcome
 from sync.position import Cursor, Epoch, Position
 
 PROTOCOL_VERSIONS = (1,)
@@ -112,14 +114,29 @@ class Push:
 
 
 @dataclass(frozen=True, slots=True)
+class StrongVerdict:
+    """What became of a strong commit. `first` is the operation that was decided first under its
+    commit id, at `position`; `message` and `metadata` say why it was refused."""
+
+    commit_id: bytes
+    position: Position
+    outcome: Outcome
+    first: OpId
+    message: str = ""
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class PushResult:
-    """Every seq up to `decided_seq` is decided, durably, the last at `position`."""
+    """Every seq up to `decided_seq` is decided, durably, the last at `position`. `verdicts` are
+    those of the push's strong commits."""
 
     space: str
     origin: bytes
     decided_seq: int
     decided_id: bytes
     position: Position
+    verdicts: tuple[StrongVerdict, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

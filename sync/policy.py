@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeVar
 
+from sync.levels import DEFAULT_LEVELS, MEMBERS, InvalidLevels, Level, Levels, parse_levels
+
 E = TypeVar("E", bound=StrEnum)
 
 POLICIES = "_policies"
@@ -78,6 +80,7 @@ class CollectionPolicy:
     fields: Mapping[str, Rule] = field(default_factory=dict)
     deletes: DeleteRule = DeleteRule.DELETE_WINS
     coalesce: bool = False
+    levels: Levels = DEFAULT_LEVELS
 
     def rule_of(self, name: str) -> Rule:
         return self.fields.get(name, self.rule)
@@ -127,7 +130,7 @@ class Policies:
 
 def parse_collection(text: bytes) -> CollectionPolicy:
     """A collection's policy from its JSON. Raises InvalidPolicy."""
-    members = _members(text, {"granularity", "rule", "fields", "deletes", "coalesce"})
+    members = _members(text, {"granularity", "rule", "fields", "deletes", "coalesce"} | MEMBERS)
     fields = members.get("fields", {})
     if not isinstance(fields, dict) or len(fields) > MAX_RULES:
         raise InvalidPolicy(f"fields: an object of at most {MAX_RULES} field names and rules")
@@ -137,6 +140,7 @@ def parse_collection(text: bytes) -> CollectionPolicy:
         fields={name: _rule(f"fields.{name}", rule) for name, rule in fields.items()},
         deletes=_choice(DeleteRule, members, "deletes", DeleteRule.DELETE_WINS),
         coalesce=_flag(members, "coalesce"),
+        levels=_levels(members),
     )
     if policy.granularity is Granularity.RECORD and policy.has_counters:
         raise InvalidPolicy("granularity: counters need `field`; a whole record cannot be added to")
@@ -160,6 +164,18 @@ def _members(text: bytes, known: set[str]) -> dict[str, object]:
     if unknown:
         raise InvalidPolicy(f"{unknown[0]}: unknown; known are {', '.join(sorted(known))}")
     return value
+
+
+def _levels(members: Mapping[str, object]) -> Levels:
+    try:
+        levels = parse_levels(members)
+    except InvalidLevels as error:
+        raise InvalidPolicy(str(error)) from error
+    if levels.min_read is not Level.EVENTUAL or levels.default is not Level.EVENTUAL:
+        # Reads at other levels are not built, and the default is that of reads, too.
+        name = "default_level" if levels.default is not Level.EVENTUAL else "min_read_level"
+        raise InvalidPolicy(f"{name}: only `eventual` is implemented", "NOT_IMPLEMENTED")
+    return levels
 
 
 def _rule(name: str, value: object) -> Rule:

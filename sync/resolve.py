@@ -172,7 +172,7 @@ class _Commit:
                 raise Rejected("COMMIT_TOO_LARGE", "rejected")  # grown by what it was merged with
         except Rejected as rejection:
             del self.result.conflicts[conflicts:]
-            self._reject(rejection, undo)
+            self._reject(rejection.of(extra), undo)
         else:
             if self.kind is not OutcomeKind.APPLIED:
                 self.result.outcomes[self.index] = self._outcome()

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from sync.commit import Outcome
+from sync.commit import Extra, Outcome
 from sync.context import Part
 from sync.values import Document
 
@@ -142,6 +142,9 @@ class Conflict:
 
 OPEN_KINDS = frozenset({"rejected", "precondition"})
 
+REFUSED = "refused"
+"""The kind of what was refused while its author waited."""
+
 
 class Rejected(Exception):
     """A commit that cannot take effect; `reason` is of the table of reasons."""
@@ -149,6 +152,11 @@ class Rejected(Exception):
     def __init__(self, reason: str, kind: str) -> None:
         super().__init__(reason)
         self.reason, self.kind = reason, kind
+
+    def of(self, extra: Extra | None) -> Rejected:
+        """This rejection, of a commit that has `extra`. The author of a strong one waits and is
+        told, so it is kept in the log and opens nothing for others to do."""
+        return Rejected(self.reason, REFUSED) if extra is not None and extra.strong else self
 
 
 @dataclass(slots=True)

@@ -11,8 +11,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from cloud_hub.deciding import NOTHING_DECIDED, Decider, Loaded
-from cloud_hub.origins import Watermark
+from cloud_hub.deciding import NOTHING_DECIDED, Decider
+from cloud_hub.judging import Loaded
+from cloud_hub.origins import Watermark, both_names
 from cloud_hub.repeats import First
 from cloud_hub.submissions import AuthorContext, Pushed, Receipt, Requested, Voided
 from sync import messages as m
@@ -78,7 +79,7 @@ class Hub:
             marks=self.marks,
             records=self.records,
             policies=self.policies,
-            names={number: name for name, number in self.numbers.items()},
+            names=both_names({number: name for name, number in self.numbers.items()}),
             numbers=self.numbers,
             floors=dict(enumerate(self.floors)),
             firsts=self.firsts,

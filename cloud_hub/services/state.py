@@ -29,6 +29,7 @@ from sync.codec import requests as convert
 from sync.codec import version_to
 from sync.commit import Version
 from sync.filters import Filter
+from sync.levels import Level
 from sync.position import Position, parse_number
 from sync.session import SessionToken
 
@@ -72,11 +73,12 @@ class StateService:
             correlation_id=wanted.correlation_id,
             causation_id=wanted.causation_id,
             retryable=bool(wanted.commit_id),
+            level=wanted.level,
         )
         receipt = await self._ingest.submit(submission)
         assert isinstance(receipt, Receipt), receipt
         return pb.CommitResponse(
-            answer=_answer(receipt.position, token),
+            answer=_answer(receipt.position, token, receipt.level),
             op_id=convert.op_id_to(wanted.space, receipt.op_id),
             outcome=convert.outcome_to(
                 wanted.space, receipt.op_id, receipt.outcome, receipt.position
@@ -310,9 +312,9 @@ def _number(token: str) -> int:
         raise Refusal("PAGE_TOKEN_INVALID", "the page token is not one of this service") from None
 
 
-def _answer(position: Position, token: SessionToken) -> pb.Answer:
+def _answer(position: Position, token: SessionToken, level: Level = Level.EVENTUAL) -> pb.Answer:
     return pb.Answer(
-        level=record.LEVEL_EVENTUAL,
+        level=int(level),  # type: ignore[arg-type]
         position=convert.position_to(position),
         session_token=token.saw(position, {}).encode(),
         staleness_ms=0,

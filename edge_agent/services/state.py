@@ -72,6 +72,8 @@ class StateService:
                 else None,
                 correlation_id=wanted.correlation_id,
                 causation_id=wanted.causation_id,
+                level=wanted.level,
+                bound=wanted.bound,
             )
         )
         decision = Decision(receipt.op_id, retrospect.PENDING)

@@ -609,6 +609,9 @@ class CommitExtra(_message.Message):
     CAUSATION_ID_FIELD_NUMBER: _builtins.int
     RETRYABLE_FIELD_NUMBER: _builtins.int
     COALESCED_BY_FIELD_NUMBER: _builtins.int
+    STRONG_FIELD_NUMBER: _builtins.int
+    EXPIRED_FIELD_NUMBER: _builtins.int
+    BLIND_FIELD_NUMBER: _builtins.int
     index: _builtins.int
     """Index of the commit in the block."""
     correlation_id: _builtins.str
@@ -619,6 +622,14 @@ class CommitExtra(_message.Message):
     """The client chose the commit id: it may retry at another door."""
     coalesced_by: _builtins.int
     """The commit was emptied: a later seq of this origin overwrites all of it."""
+    strong: _builtins.bool
+    """A strong commit: its author waits. Its operations are as they were asked
+    for, and it is judged on the state that it is decided on.
+    """
+    expired: _builtins.bool
+    """A strong commit whose deadline has passed: it must not take effect."""
+    blind: _builtins.bool
+    """A strong commit that depends on no read: whatever stands there is replaced."""
     @_builtins.property
     def seen(self) -> _containers.RepeatedCompositeFieldContainer[_record_pb2.Seen]:
         """Undecided commits of other origins that its author had seen."""
@@ -637,10 +648,13 @@ class CommitExtra(_message.Message):
         causation_id: _builtins.bytes = ...,
         retryable: _builtins.bool = ...,
         coalesced_by: _builtins.int = ...,
+        strong: _builtins.bool = ...,
+        expired: _builtins.bool = ...,
+        blind: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["causation_id", b"causation_id", "coalesced_by", b"coalesced_by", "correlation_id", b"correlation_id", "index", b"index", "preconditions", b"preconditions", "retryable", b"retryable", "seen", b"seen"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["blind", b"blind", "causation_id", b"causation_id", "coalesced_by", b"coalesced_by", "correlation_id", b"correlation_id", "expired", b"expired", "index", b"index", "preconditions", b"preconditions", "retryable", b"retryable", "seen", b"seen", "strong", b"strong"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -699,6 +713,7 @@ class PushResult(_message.Message):
     DECIDED_SEQ_FIELD_NUMBER: _builtins.int
     DECIDED_ID_FIELD_NUMBER: _builtins.int
     POSITION_FIELD_NUMBER: _builtins.int
+    VERDICTS_FIELD_NUMBER: _builtins.int
     space: _builtins.str
     """Name of the space."""
     origin: _builtins.bytes
@@ -711,6 +726,10 @@ class PushResult(_message.Message):
     def position(self) -> _record_pb2.Position:
         """The revision at which it was decided."""
 
+    @_builtins.property
+    def verdicts(self) -> _containers.RepeatedCompositeFieldContainer[Global___StrongVerdict]:
+        """What became of the strong commits of the push, in their order."""
+
     def __init__(
         self,
         *,
@@ -719,14 +738,87 @@ class PushResult(_message.Message):
         decided_seq: _builtins.int = ...,
         decided_id: _builtins.bytes = ...,
         position: _record_pb2.Position | None = ...,
+        verdicts: _abc.Iterable[Global___StrongVerdict] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["position", b"position"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["decided_id", b"decided_id", "decided_seq", b"decided_seq", "origin", b"origin", "position", b"position", "space", b"space"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["decided_id", b"decided_id", "decided_seq", b"decided_seq", "origin", b"origin", "position", b"position", "space", b"space", "verdicts", b"verdicts"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___PushResult: _TypeAlias = PushResult  # noqa: Y015
+
+@_typing.final
+class StrongVerdict(_message.Message):
+    """What became of a strong commit, for its author who waits."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class MetadataEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    COMMIT_ID_FIELD_NUMBER: _builtins.int
+    POSITION_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    METADATA_FIELD_NUMBER: _builtins.int
+    FIRST_FIELD_NUMBER: _builtins.int
+    commit_id: _builtins.bytes
+    """The commit id; 16 bytes."""
+    kind: _record_pb2.OutcomeKind.ValueType
+    """What became of it."""
+    reason: _builtins.str
+    """Why it was refused: a reason of the table of reasons, or empty."""
+    message: _builtins.str
+    """What exactly, for people."""
+    @_builtins.property
+    def position(self) -> _record_pb2.Position:
+        """Where the commit of this id was decided first."""
+
+    @_builtins.property
+    def metadata(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Details for programs: those of ErrorInfo."""
+
+    @_builtins.property
+    def first(self) -> _record_pb2.OpId:
+        """The operation (origin and seq) that was decided first, if it is another."""
+
+    def __init__(
+        self,
+        *,
+        commit_id: _builtins.bytes = ...,
+        position: _record_pb2.Position | None = ...,
+        kind: _record_pb2.OutcomeKind.ValueType = ...,
+        reason: _builtins.str = ...,
+        message: _builtins.str = ...,
+        metadata: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        first: _record_pb2.OpId | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["first", b"first", "position", b"position"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["commit_id", b"commit_id", "first", b"first", "kind", b"kind", "message", b"message", "metadata", b"metadata", "position", b"position", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StrongVerdict: _TypeAlias = StrongVerdict  # noqa: Y015
 
 @_typing.final
 class PushRefused(_message.Message):

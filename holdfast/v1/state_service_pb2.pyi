@@ -85,6 +85,7 @@ class CommitRequest(_message.Message):
     CAUSATION_ID_FIELD_NUMBER: _builtins.int
     CONTEXT_FIELD_NUMBER: _builtins.int
     SESSION_TOKEN_FIELD_NUMBER: _builtins.int
+    BOUND_FIELD_NUMBER: _builtins.int
     space: _builtins.str
     """Name of the space."""
     level: _record_pb2.Level.ValueType
@@ -115,6 +116,10 @@ class CommitRequest(_message.Message):
     def context(self) -> _record_pb2.Context:
         """What the author had seen. Absent: the state at the time of the commit."""
 
+    @_builtins.property
+    def bound(self) -> Global___WriteBound:
+        """For level bounded: how much may be pending. Absent: the bound of the policy."""
+
     def __init__(
         self,
         *,
@@ -128,14 +133,41 @@ class CommitRequest(_message.Message):
         causation_id: _builtins.bytes = ...,
         context: _record_pb2.Context | None = ...,
         session_token: _builtins.bytes = ...,
+        bound: Global___WriteBound | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "context", b"context"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "bound", b"bound", "context", b"context"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "causation_id", b"causation_id", "commit_id", b"commit_id", "context", b"context", "correlation_id", b"correlation_id", "level", b"level", "ops", b"ops", "preconditions", b"preconditions", "session_token", b"session_token", "space", b"space"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "bound", b"bound", "causation_id", b"causation_id", "commit_id", b"commit_id", "context", b"context", "correlation_id", b"correlation_id", "level", b"level", "ops", b"ops", "preconditions", b"preconditions", "session_token", b"session_token", "space", b"space"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CommitRequest: _TypeAlias = CommitRequest  # noqa: Y015
+
+@_typing.final
+class WriteBound(_message.Message):
+    """How much may be pending at an edge for a bounded write to be taken."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MAX_PENDING_FIELD_NUMBER: _builtins.int
+    MAX_AGE_MS_FIELD_NUMBER: _builtins.int
+    max_pending: _builtins.int
+    """Fewer than so many commits of the space are pending; zero: no such limit."""
+    max_age_ms: _builtins.int
+    """The oldest of them is younger than so many milliseconds; zero: no such limit."""
+    def __init__(
+        self,
+        *,
+        max_pending: _builtins.int = ...,
+        max_age_ms: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["max_age_ms", b"max_age_ms", "max_pending", b"max_pending"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WriteBound: _TypeAlias = WriteBound  # noqa: Y015
 
 @_typing.final
 class CommitResponse(_message.Message):

@@ -83,8 +83,10 @@ class StateServiceServicer(object):
 
     def Commit(self, request, context):
         """Writes one or more records of one space, all or none.
-        Errors: INVALID_ARGUMENT, FAILED_PRECONDITION (OUT_OF_SCOPE, LEVEL_NOT_PERMITTED),
-        ABORTED/REVISION_MISMATCH, RESOURCE_EXHAUSTED (OUTBOX_FULL, DISK_FULL), UNIMPLEMENTED.
+        Errors: INVALID_ARGUMENT, FAILED_PRECONDITION (OUT_OF_SCOPE, LEVEL_NOT_PERMITTED,
+        REFUSED_BY_RULE), ABORTED/REVISION_MISMATCH, RESOURCE_EXHAUSTED (OUTBOX_FULL, DISK_FULL),
+        UNAVAILABLE (HUB_UNREACHABLE, WRITE_BOUND_EXCEEDED), DEADLINE_EXCEEDED (OUTCOME_UNKNOWN,
+        EXPIRED), UNIMPLEMENTED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

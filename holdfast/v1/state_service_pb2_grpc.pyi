@@ -37,8 +37,10 @@ class StateServiceStub:
     def __new__(cls, channel: _aio.Channel) -> StateServiceAsyncStub: ...
     Commit: _grpc.UnaryUnaryMultiCallable[_state_service_pb2.CommitRequest, _state_service_pb2.CommitResponse]
     """Writes one or more records of one space, all or none.
-    Errors: INVALID_ARGUMENT, FAILED_PRECONDITION (OUT_OF_SCOPE, LEVEL_NOT_PERMITTED),
-    ABORTED/REVISION_MISMATCH, RESOURCE_EXHAUSTED (OUTBOX_FULL, DISK_FULL), UNIMPLEMENTED.
+    Errors: INVALID_ARGUMENT, FAILED_PRECONDITION (OUT_OF_SCOPE, LEVEL_NOT_PERMITTED,
+    REFUSED_BY_RULE), ABORTED/REVISION_MISMATCH, RESOURCE_EXHAUSTED (OUTBOX_FULL, DISK_FULL),
+    UNAVAILABLE (HUB_UNREACHABLE, WRITE_BOUND_EXCEEDED), DEADLINE_EXCEEDED (OUTCOME_UNKNOWN,
+    EXPIRED), UNIMPLEMENTED.
     """
     Get: _grpc.UnaryUnaryMultiCallable[_state_service_pb2.GetRequest, _state_service_pb2.GetResponse]
     """Reads one record. NOT_FOUND/RECORD_NOT_FOUND if it is absent or deleted."""
@@ -64,8 +66,10 @@ class StateServiceAsyncStub(StateServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     Commit: _aio.UnaryUnaryMultiCallable[_state_service_pb2.CommitRequest, _state_service_pb2.CommitResponse]  # type: ignore[assignment]
     """Writes one or more records of one space, all or none.
-    Errors: INVALID_ARGUMENT, FAILED_PRECONDITION (OUT_OF_SCOPE, LEVEL_NOT_PERMITTED),
-    ABORTED/REVISION_MISMATCH, RESOURCE_EXHAUSTED (OUTBOX_FULL, DISK_FULL), UNIMPLEMENTED.
+    Errors: INVALID_ARGUMENT, FAILED_PRECONDITION (OUT_OF_SCOPE, LEVEL_NOT_PERMITTED,
+    REFUSED_BY_RULE), ABORTED/REVISION_MISMATCH, RESOURCE_EXHAUSTED (OUTBOX_FULL, DISK_FULL),
+    UNAVAILABLE (HUB_UNREACHABLE, WRITE_BOUND_EXCEEDED), DEADLINE_EXCEEDED (OUTCOME_UNKNOWN,
+    EXPIRED), UNIMPLEMENTED.
     """
     Get: _aio.UnaryUnaryMultiCallable[_state_service_pb2.GetRequest, _state_service_pb2.GetResponse]  # type: ignore[assignment]
     """Reads one record. NOT_FOUND/RECORD_NOT_FOUND if it is absent or deleted."""
@@ -94,8 +98,10 @@ class StateServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_state_service_pb2.CommitResponse, _abc.Awaitable[_state_service_pb2.CommitResponse]]:
         """Writes one or more records of one space, all or none.
-        Errors: INVALID_ARGUMENT, FAILED_PRECONDITION (OUT_OF_SCOPE, LEVEL_NOT_PERMITTED),
-        ABORTED/REVISION_MISMATCH, RESOURCE_EXHAUSTED (OUTBOX_FULL, DISK_FULL), UNIMPLEMENTED.
+        Errors: INVALID_ARGUMENT, FAILED_PRECONDITION (OUT_OF_SCOPE, LEVEL_NOT_PERMITTED,
+        REFUSED_BY_RULE), ABORTED/REVISION_MISMATCH, RESOURCE_EXHAUSTED (OUTBOX_FULL, DISK_FULL),
+        UNAVAILABLE (HUB_UNREACHABLE, WRITE_BOUND_EXCEEDED), DEADLINE_EXCEEDED (OUTCOME_UNKNOWN,
+        EXPIRED), UNIMPLEMENTED.
         """
 
     @_abc_1.abstractmethod

@@ -133,7 +133,16 @@ def _check_contents(batch: Batch, collections: Iterable[str]) -> bool:
     plain = _check_payloads(batch)
     if batch.extras:
         _check_extras(batch)
+    if Kind.PUT in batch.kinds:
+        _check_puts(batch)
     return plain
+
+
+def _check_puts(batch: Batch) -> None:
+    """Only strong commits are sent as they were asked for."""
+    for op, kind in enumerate(batch.kinds):
+        if kind == Kind.PUT and not batch.extra(_owner(batch, op)).strong:
+            raise MalformedBatch("a PUT that was not reduced", _owner(batch, op))
 
 
 def _check_payloads(batch: Batch) -> bool:
@@ -181,6 +190,8 @@ def _fault(extra: Extra) -> str:
         return f"a causation id has {ID_BYTES} bytes"
     if extra.coalesced_by > MAX_NUMBER:
         return "a commit is coalesced by a seq"
+    if (extra.expired or extra.blind or extra.strong) and (extra.coalesced_by or not extra.strong):
+        return "only a strong commit expires or is blind, and none is coalesced"
     try:
         check_keys(wanted.key for wanted in extra.preconditions)
         for wanted in extra.preconditions:
@@ -227,6 +238,9 @@ def _extra_to(index: int, extra: Extra) -> replication_service_pb2.CommitExtra:
         causation_id=extra.causation_id,
         retryable=extra.retryable,
         coalesced_by=extra.coalesced_by,
+        strong=extra.strong,
+        expired=extra.expired,
+        blind=extra.blind,
     )
 
 
@@ -238,6 +252,9 @@ def _extra_from(extra: replication_service_pb2.CommitExtra) -> Extra:
         causation_id=extra.causation_id,
         retryable=extra.retryable,
         coalesced_by=extra.coalesced_by,
+        strong=extra.strong,
+        expired=extra.expired,
+        blind=extra.blind,
     )
 
 

@@ -21,6 +21,7 @@ from sync.codec.nouns import (
     origin_to,
     position_from,
 )
+from sync.commit import OpId, Outcome, OutcomeKind
 from sync.position import ID_BYTES, MAX_NUMBER, Cursor
 
 
@@ -77,6 +78,8 @@ def _result_to(result: m.PushResult) -> pb.PushResult:
     message.position.epoch = at.epoch
     message.position.space = at.space
     message.position.revision = at.revision
+    for verdict in result.verdicts:
+        message.verdicts.append(_verdict_to(verdict))
     return message
 
 
@@ -87,6 +90,38 @@ def _result_from(result: pb.PushResult) -> m.PushResult:
         checked_number(result.decided_seq),
         result.decided_id,
         position_from(result.position),
+        tuple(map(_verdict_from, result.verdicts)),
+    )
+
+
+def _verdict_to(verdict: m.StrongVerdict) -> pb.StrongVerdict:
+    at, first = verdict.position, verdict.first
+    message = pb.StrongVerdict(
+        commit_id=verdict.commit_id,
+        kind=int(verdict.outcome.kind),  # type: ignore[arg-type]
+        reason=verdict.outcome.reason,
+        message=verdict.message,
+        metadata=verdict.metadata,
+    )
+    message.position.epoch, message.position.space = at.epoch, at.space
+    message.position.revision = at.revision
+    message.first.origin, message.first.seq = first.origin, first.seq
+    return message
+
+
+def _verdict_from(verdict: pb.StrongVerdict) -> m.StrongVerdict:
+    try:
+        kind = OutcomeKind(verdict.kind)
+    except ValueError:
+        raise MalformedMessage("an outcome that this version does not know") from None
+    commit_id = checked_id(verdict.commit_id)
+    return m.StrongVerdict(
+        commit_id,
+        position_from(verdict.position),
+        Outcome(kind, verdict.reason),
+        OpId(checked_id(verdict.first.origin), checked_number(verdict.first.seq), commit_id),
+        verdict.message,
+        dict(verdict.metadata),
     )
 
 

@@ -16,6 +16,7 @@ from sync import names, values
 from sync.apply import names_of
 from sync.codec.blocks import precondition_from
 from sync.commit import Actor, ActorKind, Kind, Op, OpId, Outcome, Precondition
+from sync.levels import MAX_BOUND, NO_WRITE_BOUND, Level, WriteBound
 from sync.position import ID_BYTES, MAX_NUMBER, Position
 from sync.reduce import Add, Delete, Patch, Put, Request
 
@@ -44,7 +45,8 @@ class Context:
 
 @dataclass(frozen=True, slots=True)
 class CommitRequest:
-    """A commit as an agent asks for it, checked. `commit_id` is empty if the door chooses."""
+    """A commit as an agent asks for it, checked. `commit_id` is empty if the door chooses, `level`
+    None if the policy does."""
 
     space: str
     requests: tuple[Request, ...]
@@ -55,11 +57,12 @@ class CommitRequest:
     causation_id: bytes = b""
     context: Context | None = None
     session_token: bytes = b""
+    level: Level | None = None
+    bound: WriteBound = NO_WRITE_BOUND
 
 
 def commit_from(message: state_service_pb2.CommitRequest) -> CommitRequest:
     """A checked commit. Raises BadRequest, InvalidName, InvalidValue, MalformedBatch."""
-    check_level(message.level)
     if not message.ops:
         raise BadRequest("NO_OPS", "a commit has at least one operation")
     if len(message.ops) > MAX_OPS:
@@ -81,11 +84,31 @@ def commit_from(message: state_service_pb2.CommitRequest) -> CommitRequest:
         causation_id=_optional_id("causation_id", message.causation_id),
         context=context,
         session_token=message.session_token,
+        level=write_level_from(message.level),
+        bound=bound_from(message.bound),
     )
 
 
+def write_level_from(level: int) -> Level | None:
+    """The level that a write asks for; None if it names none. Raises BadRequest."""
+    if level == record_pb2.LEVEL_UNSPECIFIED:
+        return None
+    try:
+        return Level(level)
+    except ValueError:
+        raise BadRequest("UNKNOWN_ENUM_VALUE", f"level {level} is not known") from None
+
+
+def bound_from(message: state_service_pb2.WriteBound) -> WriteBound:
+    """The bound of a bounded write; empty if it names none. Raises BadRequest."""
+    bound = WriteBound(message.max_pending, message.max_age_ms)
+    if max(bound.max_pending, bound.max_age_ms) > MAX_BOUND:
+        raise BadRequest("MALFORMED_REQUEST", f"bound: at most {MAX_BOUND}")
+    return bound
+
+
 def check_level(level: int) -> None:
-    """Levels without an implementation are refused by name. Raises BadRequest."""
+    """Levels of reads without an implementation are refused by name. Raises BadRequest."""
     if level in (record_pb2.LEVEL_UNSPECIFIED, record_pb2.LEVEL_EVENTUAL):
         return
     try:

@@ -159,8 +159,9 @@ REQUESTS = {
         _commit(GOOD, actor=record_pb2.Actor(id="a", kind=NEW)), "UNKNOWN_ENUM_VALUE",
     ),
     "a level that is not known": (_commit(GOOD, level=77), "UNKNOWN_ENUM_VALUE"),
-    "bounded": (_commit(GOOD, level=record_pb2.LEVEL_BOUNDED), "LEVEL_NOT_IMPLEMENTED"),
-    "strong": (_commit(GOOD, level=record_pb2.LEVEL_STRONG), "LEVEL_NOT_IMPLEMENTED"),
+    "a bound without end": (
+        _commit(GOOD, bound=pb.WriteBound(max_pending=1 << 60)), "MALFORMED_REQUEST",
+    ),
     "set-add": (_commit(_op(set_add=record_pb2.SetAddOp(field="n"))), "OP_NOT_IMPLEMENTED"),
     "set-remove": (
         _commit(_op(set_remove=record_pb2.SetRemoveOp(field="n"))), "OP_NOT_IMPLEMENTED",

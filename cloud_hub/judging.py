@@ -1,0 +1,189 @@
+"""Judges single commits on the state that they are decided on: those of the hub's own door, and
+strong ones of edges. What they mean there, or why they are refused.
+
+Their author is told at once, so what does not hold is refused instead of merged. At the level
+strong nothing is merged away: of a record that its author had read, no part that the commit touches
+may have changed since; additions merge in any case. Nothing is changed here.
+
+Invariant: the operations returned are reduced against the very state that they are applied to.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from cloud_hub.origins import Watermark
+from cloud_hub.repeats import First
+from cloud_hub.submissions import AuthorContext, Requested
+from holdfast.host.door import Refusal
+from sync.apply import apply
+from sync.batch import MAX_PAYLOAD_BYTES
+from sync.commit import Op
+from sync.context import Author
+from sync.levels import Level, NotPermitted, level_of_write
+from sync.policy import (
+    POLICIES,
+    RESERVED_PREFIX,
+    CollectionPolicy,
+    Granularity,
+    InvalidPolicy,
+    Policies,
+)
+from sync.position import Lineage, Position
+from sync.reduce import Add, Patch, Put, Request, RuleMismatch, counters_set, reduce
+from sync.resolve import Key, Resolver, Working
+from sync.strong import changed_since
+from sync.values import InvalidValue
+
+
+@dataclass(slots=True)
+class Loaded:
+    """What a transaction has read for a group.
+
+    `floors` holds the greatest stamp at or below each base that occurs, `stamp_max` that at or
+    below the head.
+    """
+
+    space: str
+    lineage: Lineage
+    revision: int
+    stamp_max: int
+    marks: dict[int, Watermark]
+    records: dict[Key, Working]
+    policies: Policies
+    names: Mapping[int, bytes]
+    numbers: Mapping[bytes, int]
+    floors: Mapping[int, int]
+    firsts: dict[bytes, First]
+
+
+@dataclass(slots=True)
+class Judge:
+    """Judges the commits of one group. `effective` makes a position a revision of the present."""
+
+    loaded: Loaded
+    resolver: Resolver
+    effective: Callable[[Position], int]
+    _views: dict[Key, bytes | None] = field(default_factory=dict)
+
+    def level(self, item: Requested) -> Level:
+        """The level that a commit is served at. Raises Refusal LEVEL_NOT_PERMITTED."""
+        if item.system:
+            return item.level or Level.EVENTUAL
+        policies = self.loaded.policies
+        named = [(one.collection, policies.of(one.collection).levels) for one in item.requests]
+        try:
+            return level_of_write(item.level, named)
+        except NotPermitted as error:
+            raise Refusal(error.reason, str(error)) from error
+
+    def judge(self, item: Requested, level: Level) -> tuple[Op, ...]:
+        """The operations that a commit means on the records as they are; later ones see earlier
+        ones. Raises Refusal."""
+        for wanted in item.preconditions:
+            if not self.resolver.holds(wanted):
+                raise self.mismatch(wanted.collection, wanted.key)
+        self._views = {}
+        ops: list[Op] = []
+        for request in item.requests:
+            self._check_permitted(item, request)
+            ops += self._reduced(item, request, level)
+        if sum(len(op.payload) for op in ops) > MAX_PAYLOAD_BYTES // 2:
+            raise Refusal("COMMIT_TOO_LARGE")
+        return tuple(ops)
+
+    def mismatch(self, collection: str, key: str, counters: Sequence[str] = ()) -> Refusal:
+        """The refusal that names a record's present version."""
+        record = self.loaded.records.get((collection, key))
+        metadata = {
+            "collection": collection,
+            "key": key,
+            "exists": str(record is not None and not record.deleted).lower(),
+            "revision": str(record.revision if record else 0),
+            "epoch": str(self.loaded.lineage.present.ordinal),
+        }
+        if record is not None:
+            origin = self.loaded.names.get(record.origin, b"")
+            metadata |= {"origin": origin.hex(), "seq": str(record.seq), "pending": "false"}
+        if counters:
+            metadata["counters"] = json.dumps(counters)
+        message = f"{collection}/{key} is not as the commit demands"
+        return Refusal("REVISION_MISMATCH", message, metadata=metadata)
+
+    # -- one operation after the other ---------------------------------------
+
+    def _reduced(self, item: Requested, request: Request, level: Level) -> tuple[Op, ...]:
+        key = (request.collection, request.key)
+        policy = self.loaded.policies.of(request.collection)
+        record = self.loaded.records.get(key)
+        live = self._views.get(key, record.live if record else None)
+        if key not in self._views and item.context is not None and record is not None:
+            live = self._checked(request, policy, record, item.context, level)
+        try:
+            reduced = reduce(request, live, policy)
+            for op in reduced:
+                live = apply(op.kind, op.payload, live)
+        except (InvalidValue, RuleMismatch) as error:
+            raise Refusal(error.reason, str(error)) from error
+        if request.collection == POLICIES:
+            self._check_policy(request.key, live)
+        self._views[key] = live
+        return reduced
+
+    def _check_permitted(self, item: Requested, request: Request) -> None:
+        name = request.collection
+        if name.startswith(RESERVED_PREFIX) and not item.system:
+            raise Refusal("RESERVED_COLLECTION", f"{name} belongs to the system")
+        policies = self.loaded.policies
+        if policies.space.strict and not policies.declared(name) and not item.system:
+            raise Refusal(
+                "UNDECLARED_COLLECTION", f"the space {item.space} is strict and has no {name}"
+            )
+
+    def _check_policy(self, key: str, value: bytes | None) -> None:
+        try:
+            self.loaded.policies.with_record(key, value)
+        except InvalidPolicy as error:
+            raise Refusal(error.reason, str(error)) from error
+
+    # -- contexts ------------------------------------------------------------
+
+    def _checked(
+        self, request: Request, policy: CollectionPolicy, record: Working, context: AuthorContext,
+        level: Level,
+    ) -> bytes | None:  # fmt: skip
+        """What a request is reduced against, whose author has read some state of the record."""
+        author = self._author(context)
+        if author.saw_all_of(record.last, record.other):
+            return record.live
+        if level is not Level.STRONG:
+            return self._unread(request, policy, record.live)
+        if changed_since(author, record, request, policy):
+            raise self.mismatch(request.collection, request.key)
+        return record.live
+
+    def _author(self, context: AuthorContext) -> Author:
+        numbers = self.loaded.numbers
+        seen = {numbers[name]: seq for name, seq in context.seen if name in numbers}
+        return Author(0, 0, self.effective(context.base), 0, seen, 0, 0)
+
+    def _unread(
+        self, request: Request, policy: CollectionPolicy, live: bytes | None
+    ) -> bytes | None:
+        """What a request on an older state is reduced against, below the level strong.
+
+        A put, and what sets counters, is a difference from what was read, which is no longer
+        known here: refused. A patch and an add may have been written on an absent record, and are
+        merged with what is there.
+        """
+        key = (request.collection, request.key)
+        whole = policy.granularity is Granularity.RECORD
+        if isinstance(request, Put) or (isinstance(request, Patch) and whole):
+            raise self.mismatch(*key)
+        counters = counters_set(request, policy)
+        if counters:
+            raise self.mismatch(*key, counters)
+        merges = isinstance(request, Add) or (isinstance(request, Patch) and not request.removes)
+        return None if merges else live

@@ -1,0 +1,40 @@
+"""Strong commits: what of a record has changed since their author read it.
+
+A strong commit is never merged away. If it depends on a read, it is refused as soon as a part that
+it touches has been written by somebody whom its author had not seen; its author waits and is told.
+Additions do not depend on the sum they are added to, so they are refused only if the record as such
+is another. What has been changed beside it does not matter.
+
+Invariant: what passes here takes effect as it was asked for.
+"""
+
+from __future__ import annotations
+
+from sync import values
+from sync.context import Author, Part
+from sync.policy import CollectionPolicy, Granularity
+from sync.reduce import Add, Patch, Request, counters_set
+from sync.working import Working
+
+
+def changed_since(
+    author: Author, record: Working, request: Request, policy: CollectionPolicy
+) -> bool:
+    """Whether a part of the record that the request touches is concurrent with its author."""
+    if author.saw_all_of(record.last, record.other):
+        return False
+    concurrent = author.concurrent
+    if concurrent(record.whole) or (record.gone is not None and concurrent(record.gone)):
+        return True  # it came to be, was deleted or was replaced since
+    if isinstance(request, Add):
+        return False
+    if not isinstance(request, Patch) or policy.granularity is Granularity.RECORD:
+        return any(map(concurrent, record.writers))
+    if counters_set(request, policy):
+        return True  # a sum has several writers: the newest may be seen and hide one that is not
+    touched = (*values.fields(request.sets), *request.removes)
+    return any(concurrent(part) for part in _parts(record, touched))
+
+
+def _parts(record: Working, names: tuple[str, ...]) -> list[Part]:
+    return [record.parts[name] for name in names if name in record.parts]
