@@ -41,7 +41,10 @@ def cli() -> None:
 
 
 @cli.command(epilog=epilog("edge-agent run --hub 127.0.0.1:7443 --data DIR --scope plant-7/orders"))
-@click.option("--hub", metavar="HOST:PORT", help="Address of the hub, on this machine.")
+@click.option(
+    "--hub", "hubs", multiple=True, metavar="HOST:PORT",
+    help="Address of the hub, on this machine; repeatable, for several processes of one hub.",
+)  # fmt: skip
 @click.option("--data", type=click.Path(path_type=Path), help="Directory of this edge's files.")
 @click.option(
     "--socket", "sockets", multiple=True, metavar="PATH[=ID:KIND]",
@@ -59,7 +62,7 @@ def cli() -> None:
 )  # fmt: skip
 @output_option
 def run(
-    hub: str | None, data: Path | None, sockets: tuple[str, ...], scopes: tuple[str, ...],
+    hubs: tuple[str, ...], data: Path | None, sockets: tuple[str, ...], scopes: tuple[str, ...],
     name: str | None, outbox_limit: int | None, log_level: str | None, files: tuple[Path, ...],
     output: Output,
 ) -> None:  # fmt: skip
@@ -69,7 +72,7 @@ def run(
     belongs to one agent, and an edge to one hub.
     """
     flags = {
-        "hub.address": hub,
+        "hub.address": ",".join(hubs) or None,
         "data": data,
         "sockets": sockets or None,
         "scopes": scopes or None,
@@ -89,9 +92,11 @@ def _serve(settings: reading.Settings, output: Output) -> None:
     logs.configure(settings.log.level)
     doors = settings.doors
     paths = tuple(doors)
+    first, *others = (insecure(str(endpoint)) for endpoint in settings.hub_endpoints)
     wanted = EdgeSettings(
         data=settings.data,
-        hub=insecure(str(settings.hub_endpoint)),
+        hub=first,
+        other_hubs=others,
         sockets=paths,
         name=settings.edge_name,
         scopes=reading.scopes(settings.scopes),

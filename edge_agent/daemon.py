@@ -79,6 +79,8 @@ class EdgeSettings:
     actors: Mapping[Path, Actor] = field(default_factory=dict)
     socket_mode: int = 0o660
     outbox_limit_bytes: int = 0
+    other_hubs: Sequence[Address] = ()
+    """Further processes of the same hub."""
 
 
 class EdgeAgent:
@@ -100,6 +102,7 @@ class EdgeAgent:
             f"edge-agent {holdfast.__version__}",
             luck,
             self._rank,
+            settings.other_hubs,
         )
         self.store = LocalStore(
             files,

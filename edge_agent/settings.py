@@ -33,6 +33,10 @@ DEFAULT_SOCKET = "agent.sock"
 MAX_SOCKET_PATH_BYTES = 107
 """What the kernel's address of a Unix socket holds."""
 
+MAX_HUBS = 32
+"""Processes of one hub that an edge tries in turn: a database with its usual 100 connections serves
+a dozen."""
+
 MIN_OUTBOX_BYTES = 1024 * 1024
 """One commit may have half a megabyte: with less, an edge would refuse what it just took."""
 
@@ -45,7 +49,10 @@ Level = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
 class HubSection:
     """The table [hub]."""
 
-    address: str = setting(allowed="HOST:PORT of the hub, such as 127.0.0.1:7443")
+    address: str = setting(
+        allowed="HOST:PORT of the hub, such as 127.0.0.1:7443; of several processes of one hub"
+        " all, separated by commas"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,13 +89,19 @@ class Settings:
     )
 
     @property
-    def hub_endpoint(self) -> Endpoint:
-        """Raises AddressRefused."""
-        return require(
-            self.hub.address,
+    def hub_endpoints(self) -> tuple[Endpoint, ...]:
+        """The processes of the hub. Raises AddressRefused, ConfigError."""
+        remedy = (
             "run the hub on this machine, at 127.0.0.1; encryption, and hubs elsewhere, are not"
-            " built yet",
+            " built yet"
         )
+        texts = [text.strip() for text in self.hub.address.split(",")]
+        if len(texts) > MAX_HUBS:
+            raise ConfigError(
+                f"hub.address names {len(texts)} addresses",
+                f"name at most {MAX_HUBS}; an edge needs no more to find one that lives",
+            )
+        return tuple(dict.fromkeys(require(text, remedy) for text in texts))
 
     @property
     def doors(self) -> dict[Path, Actor | None]:
@@ -107,7 +120,7 @@ class Settings:
 def read(files: Iterable[Path], env: Mapping[str, str], flags: Mapping[str, object]) -> Settings:
     """Raises ConfigError, AddressRefused."""
     found = load(Settings, prefix=PREFIX, files=tuple(files), env=env, flags=flags).value
-    assert found.hub_endpoint
+    assert found.hub_endpoints
     assert found.doors
     scopes(found.scopes)
     return found

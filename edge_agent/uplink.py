@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -22,6 +22,7 @@ import grpc
 from edge_agent import reconcile
 from edge_agent import standing as standings
 from edge_agent.database import EdgeFiles
+from edge_agent.dialling import Dialling
 from edge_agent.intake import Intake
 from edge_agent.standing import Standing
 from edge_agent.stream import MAX_PUSH_COMMITS, Ended, Stream
@@ -30,7 +31,6 @@ from holdfast.host.errors import HostError
 from holdfast.v1 import replication_service_pb2_grpc as rpc
 from sync import framing
 from sync import messages as m
-from sync.backoff import delay_ms
 from sync.position import NOWHERE, Position
 
 HEALTHY_SECONDS = 30.0
@@ -65,7 +65,7 @@ def insecure(address: str) -> Address:
 
 
 class Uplink:
-    """The link of one edge. `changed` is set when there is something new to push."""
+    """The link of one edge. `others` are further processes of the hub at `address`."""
 
     def __init__(
         self,
@@ -76,10 +76,12 @@ class Uplink:
         software: str,
         luck: Callable[[], float],
         priority: Callable[[str], int] = lambda _space: 0,
+        others: Sequence[Address] = (),
     ) -> None:
         self.files, self.intake, self.scopes = files, intake, dict(scopes)
-        self.address, self.software, self.priority = address, software, priority
-        self._luck = luck
+        self.software, self.priority = software, priority
+        self._addresses = (address, *others)
+        self._dialling = Dialling(len(self._addresses), luck)
         self.state = LinkState.CONNECTING
         self.reason = ""
         self.heads: dict[str, Position] = {}
@@ -91,6 +93,11 @@ class Uplink:
         self._paused = asyncio.Event()
         self._resumed = asyncio.Event()
         self._progress = asyncio.Event()
+
+    @property
+    def address(self) -> Address:
+        """The process of the hub that it is with, or dials next."""
+        return self._addresses[self._dialling.index]
 
     # -- what others tell it -------------------------------------------------
 
@@ -175,22 +182,24 @@ class Uplink:
         """Until cancelled."""
         if await self.files.setting(PAUSED):
             self._paused.set()
-        attempt = 0
         while True:
             if self._paused.is_set():
                 self.state = LinkState.PAUSED
                 await self._resumed.wait()
-                attempt = 0
+                self._dialling.begin_again()
             self.state = LinkState.CONNECTING
             began, before = asyncio.get_running_loop().time(), self._work_done
             ended = await self._once()
             lived = asyncio.get_running_loop().time() - began
             healthy = lived > HEALTHY_SECONDS or self._work_done > before
-            attempt = 1 if ended.at_once or (healthy and not ended.fault) else attempt + 1
+            well = ended.at_once or (healthy and not ended.fault)
             self.reason = f"{ended.reason}: {ended.message}" if ended.message else ended.reason
             self._note(ended)
+            delay = self._dialling.ended(
+                ended.reason, ended.retry_after_ms, well=well, own_fault=ended.fault
+            )
             if not self._paused.is_set():
-                await self._rest(max(ended.retry_after_ms, delay_ms(attempt, self._luck())))
+                await self._rest(delay)
 
     @property
     def _work_done(self) -> int:

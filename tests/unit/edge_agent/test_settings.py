@@ -25,7 +25,7 @@ def test_little_is_needed() -> None:
     found = _read()
     assert found.doors == {Path("d/agent.sock"): None}
     assert scopes(found.scopes) == {"default": Scope()}
-    assert str(found.hub_endpoint) == "127.0.0.1:7443"
+    assert list(map(str, found.hub_endpoints)) == ["127.0.0.1:7443"]
     assert found.edge_name
 
 
@@ -39,6 +39,15 @@ def test_a_file_the_environment_and_flags_in_this_order(tmp_path: Path) -> None:
         "from-env",
         "127.0.0.1:3",
     )
+
+
+def test_a_hub_of_several_processes_has_several_addresses() -> None:
+    found = _read(hub__address="127.0.0.1:1, 127.0.0.1:2,127.0.0.1:1")
+    assert list(map(str, found.hub_endpoints)) == ["127.0.0.1:1", "127.0.0.1:2"]
+    with pytest.raises(AddressRefused):
+        _read(hub__address="127.0.0.1:1,10.0.0.1:2")
+    with pytest.raises(ConfigError, match="33 addresses"):
+        _read(hub__address=",".join(f"127.0.0.1:{port}" for port in range(1, 34)))
 
 
 def test_scopes_are_whole_spaces_or_collections() -> None:
