@@ -109,6 +109,12 @@ async def at(tx: Transaction, space: str, revision: int) -> LogRow | None:
     return found if found is not None and found.first_revision <= revision else None
 
 
+async def token_at(tx: Transaction, space: str, revision: int) -> bytes:
+    """The token of the row that ends with a revision; empty if none does."""
+    rows = await tx.fetch("log_token_at", space, revision)
+    return bytes(rows[0][0]) if rows else b""
+
+
 async def of_seq(tx: Transaction, space: str, origin: int, seq: int) -> LogRow | None:
     """The row that holds the decision on an origin's commit."""
     rows = await tx.fetch("log_of_seq", space, origin, seq)

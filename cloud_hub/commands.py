@@ -42,6 +42,16 @@ def cli() -> None:
 @click.option("--listen", metavar="HOST:PORT", help="Default 127.0.0.1:7443; port 0: a free one.")
 @click.option("--data", type=click.Path(path_type=Path), help="Directory of the SQLite database.")
 @click.option("--database", metavar="URL", help="A PostgreSQL database instead.")
+@click.option(
+    "--pooled",
+    is_flag=True,
+    default=None,
+    help="The URL is that of a pooler (PgBouncer) that hands out connections by transaction.",
+)
+@click.option(
+    "--listen-database", metavar="URL",
+    help="With --pooled: the same database without the pooler, to be notified by.",
+)  # fmt: skip
 @click.option("--insecure", is_flag=True, default=None, help="Plain TCP; on loopback only.")
 @click.option("--reflection", is_flag=True, default=None, help="Let clients ask for the interface.")
 @click.option("--name", help="Name of this process, for people.")
@@ -53,7 +63,8 @@ def cli() -> None:
 )  # fmt: skip
 @output_option
 def run(
-    listen: str | None, data: Path | None, database: str | None, insecure: bool | None,
+    listen: str | None, data: Path | None, database: str | None, pooled: bool | None,
+    listen_database: str | None, insecure: bool | None,
     reflection: bool | None, name: str | None, log_level: str | None, files: tuple[Path, ...],
     output: Output,
 ) -> None:  # fmt: skip
@@ -65,6 +76,8 @@ def run(
         "listen": listen,
         "data": data,
         "database": database,
+        "pooled": pooled,
+        "listen_database": listen_database,
         "insecure": insecure,
         "reflection": reflection,
         "name": name,
@@ -84,6 +97,8 @@ def _serve(settings: reading.Settings, output: Output) -> None:
         listen=str(endpoint),
         data=settings.data,
         database=settings.database,
+        pooled=settings.pooled,
+        listen_database=settings.listen_database,
         name=settings.name,
         reflection=settings.reflection,
     )

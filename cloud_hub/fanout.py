@@ -79,15 +79,18 @@ class Fanout:
     def publish(self, space: str, rows: Sequence[LogRow], head: Head) -> None:
         """Rows that are durable, in order, and the head after them.
 
-        News that are older than what is known are ignored; rows that another process has decided
-        are left to the log.
+        News that are older than what is known are ignored, and rows that are known; rows between
+        what is known and these are left to the log.
         """
         state = self._state(space)
-        if state.head is not None:
-            if (head.epoch, head.revision) < (state.head.epoch, state.head.revision):
+        known = state.head
+        if known is not None:
+            if (head.epoch, head.revision) < (known.epoch, known.revision):
                 return
+            if known.epoch == head.epoch:
+                rows = [row for row in rows if row.first_revision > known.revision]
             first = rows[0].first_revision if rows else head.revision + 1
-            if first != state.head.revision + 1:
+            if first != known.revision + 1 or known.epoch != head.epoch:
                 state.rows.clear()
                 state.size = 0
         for row in rows:
@@ -98,6 +101,12 @@ class Fanout:
         state.head = head
         for listener in state.listeners:
             listener.set()
+
+    def continues(self, space: str, revision: int, token: bytes) -> bool:
+        """Whether what was decided on the head (revision, token) follows what is known here, so
+        that nothing of another process lies between."""
+        known = self.head(space)
+        return known is None or (known.revision, known.token) == (revision, token)
 
     def head(self, space: str) -> Head | None:
         """The newest published state; None before the first."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 from cloud_hub import change_log, epochs, heads, origins
 from cloud_hub.cursors import CursorKey, InvalidCursor
 from cloud_hub.deciding import NOTHING_DECIDED
+from cloud_hub.fresh_heads import FreshHeads
 from cloud_hub.heads import Head
 from cloud_hub.storage.driver import Driver, Transaction
 from holdfast.host.clock import Clock
@@ -24,6 +25,7 @@ class Greeter:
 
     def __init__(self, driver: Driver, clock: Clock, key: CursorKey, hub: str) -> None:
         self._driver, self._clock, self._hub = driver, clock, hub
+        self._fresh = FreshHeads(driver)
         self.key = key
 
     def codec_of(self, hello: m.Hello) -> str:
@@ -66,11 +68,7 @@ class Greeter:
 
     async def heartbeat(self, beat: m.EdgeHeartbeat, spaces: list[str]) -> m.HubHeartbeat:
         """Heads read after the heartbeat has come."""
-
-        async def work(tx: Transaction) -> dict[str, Head]:
-            return await heads.read_many(tx, spaces)
-
-        found = await self._driver.read(work)
+        found = await self._fresh.of(spaces)
         positions = tuple(Position(h.epoch, h.space, h.revision) for h in found.values())
         return m.HubHeartbeat(beat.nonce, self._clock.wall_ms(), positions)
 

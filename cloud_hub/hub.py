@@ -13,15 +13,16 @@ import logging
 import os
 import secrets
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import grpc
 from grpc_health.v1 import health, health_pb2
 
-from cloud_hub import change_log, commit_ids, digests, epochs, fleet, heads, policies
+from cloud_hub import commit_ids, epochs, fleet, news
 from cloud_hub.cursors import CursorKey
 from cloud_hub.fanout import Fanout, Head
+from cloud_hub.following import Follower
 from cloud_hub.greeting import Greeter
 from cloud_hub.history import History
 from cloud_hub.ingest import Ingest
@@ -32,9 +33,10 @@ from cloud_hub.services.replication import ReplicationService
 from cloud_hub.services.state import StateService
 from cloud_hub.storage.driver import Driver, Transaction
 from cloud_hub.storage.postgres import PostgresDriver
+from cloud_hub.storage.postgres_listener import Listener
 from cloud_hub.storage.sqlite import SqliteDriver
 from cloud_hub.streams import EdgeState, Streams
-from cloud_hub.transaction import RANKS, Transactor
+from cloud_hub.transaction import Transactor
 from cloud_hub.watching import Events
 from holdfast.host.channels import server_options
 from holdfast.host.clock import BootClock, Clock
@@ -43,15 +45,11 @@ from holdfast.host.door import UnknownMethods, add_service
 from holdfast.host.health import add_health
 from holdfast.v1 import admin_service_pb2, replication_service_pb2, state_service_pb2
 from sync import framing
-from sync.messages import CollectionDigest
 from sync.position import ID_BYTES
 
 DATABASE_NAME = "hub.db"
 HOUSEKEEPING_SECONDS = 5.0
 """How often edges' reports are written and old commit ids forgotten."""
-
-POLL_SECONDS = 0.25
-"""How soon a reader at one process sees what was decided at another."""
 
 DRAIN_SECONDS = 10.0
 """Time for calls in flight; what has been taken is decided in any case."""
@@ -81,7 +79,10 @@ class HubSettings:
     name: str = ""
     reflection: bool = False
     allow_unsafe_database: bool = False
-    statement_cache: int = field(default=100)
+    pooled: bool = False
+    """The database is behind a pooler that hands out connections by transaction."""
+    listen_database: str = ""
+    """The same database without the pooler, for notifications; without it they are done without."""
 
 
 class Hub:
@@ -104,7 +105,11 @@ class Hub:
         self.fanout = Fanout(History(driver).rows_after)
         transactor = Transactor(driver, clock, new_id(), new_id, framing.available_codecs()[0])
         events = Events(driver)
-        self.ingest = Ingest(transactor, self.fanout, events.decided)
+        self._follower = Follower(driver, self.fanout, self._epoch_changed)
+        self._listener = self._listening()
+        several = self._follower.look if settings.database else None  # SQLite has one process
+        self.ingest = Ingest(transactor, self.fanout, events.decided, several)
+        self.ingest.on_published = self._tell_head
         self.streams = Streams(clock, self._save_edges)
         greeter = Greeter(driver, clock, key, name)
         self.state = StateService(self.ingest, self.fanout, reads, events, new_id)
@@ -150,7 +155,7 @@ class Hub:
     async def run(self, stop: asyncio.Event) -> None:
         """Serves until `stop` is set, then drains."""
         tasks = [asyncio.create_task(self.keep_house(), name="house")]
-        if self.settings.database:  # SQLite has one process
+        if self.settings.database:
             tasks.append(asyncio.create_task(self.follow(), name="follow"))
         try:
             await stop.wait()
@@ -170,35 +175,43 @@ class Hub:
             await self._server.stop(DRAIN_SECONDS)
         await self.streams.save()
 
+    def _listening(self) -> Listener | None:
+        """The ear for other processes, where there can be any and it has a way of its own."""
+        dsn = self.settings.listen_database or self.settings.database
+        if not dsn or (self.settings.pooled and not self.settings.listen_database):
+            return None
+        return Listener(dsn, self._heard, self._follower.look_everywhere)
+
     # -- house -----------------------------------------------------------------
 
     async def prepare(self) -> None:
         """Learns where every space is; tells readers of what other processes have decided."""
-
-        async def work(tx: Transaction) -> list[tuple[str, Head]]:
-            found: list[tuple[str, Head]] = []
-            page = await heads.page(tx, "", change_log.MAX_ROWS)
-            while page:
-                news = [head for head in page if self._is_news(head)]
-                found += [(head.space, await _published(tx, head)) for head in news]
-                page = await heads.page(tx, page[-1].space, change_log.MAX_ROWS)
-            return found
-
-        for space, head in await self.driver.read(work):
-            self.fanout.publish(space, (), head)
-
-    def _is_news(self, head: heads.Head) -> bool:
-        known = self.fanout.head(head.space)
-        return known is None or (head.epoch, head.revision) > (known.epoch, known.revision)
+        await self._follower.everything()
 
     async def follow(self) -> None:
-        """Looks for the commits of other processes on the same database, until cancelled."""
-        while True:
-            await asyncio.sleep(POLL_SECONDS)
-            try:
-                await self.prepare()
-            except Exception as error:  # noqa: BLE001 - the database may be away for a while
-                _log.warning("looking for other processes' commits failed", exc_info=error)
+        """Follows the commits of other processes on the same database, until cancelled."""
+        if self._listener is None:
+            await self._follower.run()
+            return
+        listener = self._listener
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(listener.run(), name="listen")
+            tasks.create_task(self._follower.run(lambda: listener.listening), name="follow-heads")
+
+    def _heard(self, text: str) -> None:
+        match news.decode(text):
+            case news.HeadMoved() as moved:
+                self._follower.hear(moved)
+            case _:
+                pass
+
+    def _tell_head(self, space: str, head: Head) -> None:
+        if self._listener is not None:
+            moved = news.HeadMoved(space, head.epoch, head.revision)
+            self._listener.tell(space, moved.encode())
+
+    def _epoch_changed(self, space: str, head: Head) -> None:
+        _log.warning("%s goes on in epoch %d", space, head.epoch)
 
     async def keep_house(self) -> None:
         """Until cancelled."""
@@ -233,18 +246,6 @@ class Hub:
                 await fleet.save_cursors(tx, cursors)
 
         await self.driver.write(work)
-
-
-async def _published(tx: Transaction, head: heads.Head) -> Head:
-    tallies = await digests.of_space(tx, head.space)
-    in_force = await policies.load(tx, head.space)
-    return Head(
-        head.epoch,
-        head.revision,
-        head.token,
-        tuple(CollectionDigest(n, t.digest, t.records) for n, t in sorted(tallies.items())),
-        RANKS[in_force.space.priority],
-    )
 
 
 @contextlib.asynccontextmanager
@@ -283,7 +284,7 @@ async def _database(settings: HubSettings, clock: Clock) -> AsyncIterator[Driver
         driver = await PostgresDriver.open(
             settings.database,
             clock.wall_ms(),
-            statement_cache_size=settings.statement_cache,
+            pooled=settings.pooled,
             allow_unsafe=settings.allow_unsafe_database,
         )
         try:

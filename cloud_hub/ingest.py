@@ -17,7 +17,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from cloud_hub.fanout import Fanout
+from cloud_hub.fanout import Fanout, Head
+from cloud_hub.storage.driver import StorageUnavailable
 from cloud_hub.submissions import Answer, Submission, Waiting
 from cloud_hub.transaction import Bases, DecidedGroup, Transactor
 from holdfast.host import failpoints
@@ -40,6 +41,13 @@ _log = logging.getLogger(__name__)
 
 OnDecided = Callable[[str, int, Bases], None]
 """Told, before readers are, of a group: its space, its first revision, its records before it."""
+
+
+OnGap = Callable[[str], None]
+"""Told that a group was decided on a head that this process has not told its readers of."""
+
+OnPublished = Callable[[str, Head], None]
+"""Told, after all others, that a space has a newer head."""
 
 
 def _nobody(_space: str, _revision: int, _before: Bases) -> None:
@@ -75,12 +83,15 @@ class Ingest:
     """Groups what is submitted and has it decided."""
 
     def __init__(
-        self, transactor: Transactor, fanout: Fanout, on_decided: OnDecided = _nobody
-    ) -> None:
+        self, transactor: Transactor, fanout: Fanout, on_decided: OnDecided = _nobody,
+        on_gap: OnGap | None = None,
+    ) -> None:  # fmt: skip
         self._transactor, self._fanout, self._on_decided = transactor, fanout, on_decided
+        self._on_gap = on_gap
         self._queues: dict[str, _Queue] = {}
         self._closing = False
         self.commits = 0
+        self.on_published: OnPublished = lambda _space, _head: None
 
     async def submit(self, submission: Submission) -> Answer:
         """Has it decided. Raises Refusal, StorageError; a request is then not stored."""
@@ -124,17 +135,28 @@ class Ingest:
             AFTER_COMMIT()
         except Exception as error:  # noqa: BLE001 - every submitter is told, whatever it is
             _log.error("a group of %d on %s failed", len(group), space, exc_info=error)
+            told = error
+            if isinstance(error, StorageUnavailable) and error.outcome_unknown:
+                told = Refusal("OUTCOME_UNKNOWN", "the database was lost while it committed")
             for waiting in group:
                 if not waiting.answer.done():
-                    waiting.answer.set_exception(error)
+                    waiting.answer.set_exception(told)
             return
         self._answer(group, decided)
         AFTER_ANSWER()
         if decided.rows:
             self._on_decided(space, decided.rows[0].first_revision, decided.before)
-        self._fanout.publish(space, decided.rows, decided.head)
+        self._publish(space, decided)
         AFTER_FANOUT()
         self.commits += decided.commits
+
+    def _publish(self, space: str, decided: DecidedGroup) -> None:
+        if self._on_gap is not None and not self._fanout.continues(space, *decided.follows):
+            self._on_gap(space)  # another process has decided in between: the log is read first
+        else:
+            self._fanout.publish(space, decided.rows, decided.head)
+        if decided.rows:
+            self.on_published(space, decided.head)
 
     def _answer(self, group: Sequence[Waiting], decided: DecidedGroup) -> None:
         for waiting, answer in zip(group, decided.answers, strict=True):

@@ -34,12 +34,15 @@ class LogSection:
 @dataclass(frozen=True, slots=True)
 class Settings:
     """All of it. Exactly one of `data` (a directory, for SQLite) and `database` (a PostgreSQL
-    URL)."""
+    URL). `pooled`: that is the URL of a pooler such as PgBouncer; then `listen_database` is the
+    same database without it, or nothing, and processes look for each other's commits instead."""
 
     log: LogSection
     listen: str = setting(DEFAULT_LISTEN)
     data: Path | None = setting(None, allowed="the directory of the hub's SQLite database")
     database: str = setting("", allowed="postgresql://...", secret=True)
+    pooled: bool = setting(False)
+    listen_database: str = setting("", allowed="postgresql://...", secret=True)
     insecure: bool = setting(False)
     reflection: bool = setting(False)
     name: str = setting("")
@@ -51,6 +54,11 @@ class Settings:
             raise ConfigError(
                 f"a hub has a directory or a database, and {said}",
                 "give --data DIR (SQLite), or --database URL (PostgreSQL)",
+            )
+        if self.data and (self.pooled or self.listen_database):
+            raise ConfigError(
+                "pooled and listen_database are about a PostgreSQL database",
+                "leave them out, or give --database URL instead of --data",
             )
         if not self.insecure:
             raise ConfigError(

@@ -29,7 +29,7 @@ from cloud_hub.fanout import Head
 from cloud_hub.hot import HotSpaces, Kept
 from cloud_hub.loading import Loader
 from cloud_hub.records import StoredRecord
-from cloud_hub.storage.driver import Driver, Transaction
+from cloud_hub.storage.driver import Driver, StorageUnavailable, Transaction
 from cloud_hub.submissions import Answer, Pushed, Requested, Submission, Voided
 from holdfast.host.clock import Clock
 from holdfast.host.door import Refusal
@@ -44,6 +44,11 @@ RANKS = {Priority.CONTROL: 0, Priority.STATE: 1, Priority.BULK: 2}
 """In which order spaces are drained."""
 
 
+SETTLINGS = 3
+"""Transactions for one group, where COMMIT goes unanswered each time: a database in that state is
+better left to those who ask again later."""
+
+
 Bases = Mapping[Key, tuple[int, bytes | None]]
 """Revision and live value of records."""
 
@@ -53,12 +58,15 @@ class DecidedGroup:
     """What became of a group: an answer or refusal for each, in order, and the new rows.
 
     `before` holds the records that it touched as they were: their revisions and live values.
+    `follows` is the revision and token of the head that the group was decided on.
     """
 
+    space: str
     answers: tuple[Answer | Refusal, ...]
     rows: tuple[LogRow, ...]
     head: Head
     before: Bases
+    follows: tuple[int, bytes]
 
     @property
     def commits(self) -> int:
@@ -81,14 +89,36 @@ class Transactor:
         self.hot = HotSpaces()
 
     async def decide(self, space: str, group: Sequence[Submission]) -> DecidedGroup:
-        """Decides a group durably. Raises StorageError; nothing is stored then."""
+        """Decides a group durably. Raises StorageError; nothing is stored then, unless it says
+        that the outcome is unknown."""
+        attempts: list[tuple[DecidedGroup, Kept]] = []
 
         async def work(tx: Transaction) -> tuple[DecidedGroup, Kept]:
-            return await _Run(self, tx, space, group).run()
+            head = await heads.lock(tx, space)
+            for attempt in attempts:
+                if await _happened(tx, attempt[0]):
+                    return attempt
+            result = await _Run(self, tx, head, group).run()
+            last[:] = [result]
+            return result
 
-        decided, kept = await self._driver.write(work)
-        self.hot.put(space, kept)
-        return decided
+        last: list[tuple[DecidedGroup, Kept]] = []
+        while True:
+            try:
+                decided, kept = await self._driver.write(work)
+            except StorageUnavailable as error:
+                # COMMIT was sent, and no answer came. Whoever gets the head's lock next sees
+                # whether it happened: by the token, which no other transaction has.
+                if error.outcome_unknown:
+                    attempts += last
+                if attempts and (not error.outcome_unknown or len(attempts) >= SETTLINGS):
+                    message = f"lost while committing, and not to be asked since: {error.message}"
+                    raise StorageUnavailable(message, outcome_unknown=True) from error
+                if not error.outcome_unknown:
+                    raise
+            else:
+                self.hot.put(space, kept)
+                return decided
 
     @property
     def origin(self) -> bytes:
@@ -107,18 +137,30 @@ class Transactor:
         return self._codec
 
 
+async def _happened(tx: Transaction, attempt: DecidedGroup) -> bool:
+    """Whether a transaction, whose end nobody has heard of, is in the log; under the head's lock,
+    so it is over."""
+    if not attempt.rows:
+        return False
+    row = attempt.rows[-1]
+    token = await change_log.token_at(tx, attempt.space, row.last_revision)
+    return token == row.token
+
+
 class _Run:
-    """One attempt."""
+    """One attempt, under the lock of `head`."""
 
     def __init__(
-        self, transactor: Transactor, tx: Transaction, space: str, group: Sequence[Submission]
-    ) -> None:
-        self._t, self._tx, self._space, self._group = transactor, tx, space, group
+        self, transactor: Transactor, tx: Transaction, head: heads.Head,
+        group: Sequence[Submission],
+    ) -> None:  # fmt: skip
+        self._t, self._tx, self._head, self._group = transactor, tx, head, group
+        self._space = head.space
         self._now_ms = transactor.now_ms()
 
     async def run(self) -> tuple[DecidedGroup, Kept]:
         """What became of the group, and what is kept when it is durable."""
-        head = await heads.lock(self._tx, self._space)
+        head = self._head
         loader = Loader(self._tx, head, self._group, self._t.origin, self._t.hot.take(head))
         kept, loaded = await loader.load()
         bases = {key: (w.revision, w.live) for key, w in loaded.records.items()}
@@ -126,7 +168,9 @@ class _Run:
         answers = tuple(_answer(decider, submission) for submission in self._group)
         if not decider.entries:
             kept.keep_records(loader.stored)
-            return DecidedGroup(answers, (), _published(head, kept), {}), kept
+            here = (head.revision, head.token)
+            published = _published(head, kept)
+            return DecidedGroup(self._space, answers, (), published, {}, here), kept
         return await self._write(head, decider, answers, loader.stored, kept, bases)
 
     # -- what became of it ---------------------------------------------------
@@ -155,7 +199,9 @@ class _Run:
         kept.keep_records({**stored, **changed})
         if any(collection == POLICIES for collection, _ in changed):
             kept.policies = await policies.load(tx, space)
-        return DecidedGroup(answers, tuple(log), _published(head, kept), bases), kept
+        follows = (before.revision, before.token)
+        published = _published(head, kept)
+        return DecidedGroup(space, answers, tuple(log), published, bases, follows), kept
 
     def _log_row(self, entry: Entry, token: bytes, stamp_max: int) -> LogRow:
         decided, pushed = entry.decided, entry.edge_block

@@ -2,8 +2,12 @@
 
 Work runs in a READ COMMITTED transaction; what orders writers is the head row that work locks, and
 every statement after that lock sees all that its holders before have committed. Where the server
-asks for it (a deadlock, a serialization failure, a changed schema) the work is run again. Time-outs
-of the server free what a frozen hub process holds.
+asks for it (a deadlock, a serialization failure, a changed schema), and where the connection is
+lost before COMMIT was sent, the work is run again: here, and nowhere else. Time-outs of the server
+free what a frozen hub process holds; when it wakes, its transaction is gone, and it begins anew.
+
+No state is kept in a connection, so that a pooler may hand out another one for every transaction:
+locks are of transactions, and behind a pooler so are the settings.
 
 Invariant: nothing is written to a server that would lose it: each new connection is asked first.
 """
@@ -13,7 +17,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, Self, TypeVar
 
 import asyncpg
@@ -23,15 +27,13 @@ from cloud_hub.storage.driver import (
     Columns,
     Retry,
     Row,
-    StorageCorrupt,
     StorageError,
-    StorageFull,
-    StorageRefused,
     StorageUnavailable,
     UnsafeDatabase,
     Value,
     Work,
 )
+from cloud_hub.storage.postgres_errors import ERRORS, Lost, mapped
 from cloud_hub.storage.queries import statements
 
 T = TypeVar("T")
@@ -41,25 +43,22 @@ MAX_CONNECTIONS = 8
 connections serves a dozen processes."""
 
 ATTEMPTS = 6
-"""Runs of one work. Deadlocks cannot be many: spaces are locked in the order of their names."""
+"""Runs of one work that collides. Deadlocks cannot be many: spaces are locked in the order of their
+names."""
 
 FIRST_WAIT_S, LAST_WAIT_S = 0.005, 0.25
 """Before the second run, and at most; doubled in between, and each shortened by chance up to a half
 so that two who collided do not meet again."""
 
-STATEMENT_TIMEOUT_MS = 15_000
-"""Longer than any statement of the hub takes (a batch: 50 ms) on a disk in trouble."""
+RECONNECT_S = 10.0
+"""How long work is begun anew while there is no connection: a server that is restarted is back by
+then. Edges and clients, who are told after that, try again by themselves."""
 
-LOCK_TIMEOUT_MS = 10_000
-"""How long to wait for a head; longer than the idle time-out, so that whoever waits behind a frozen
-process gets its turn."""
-
-IDLE_IN_TRANSACTION_TIMEOUT_MS = 5_000
-"""A process that is silent for so long in a transaction is frozen, or cut off. Work awaits only the
-database, so a healthy one is silent for milliseconds."""
-
+CONNECT_TIMEOUT_S = 5.0
 COMMAND_TIMEOUT_S = 30
-"""What the client waits at most: a server that vanished silently enforces none of the above."""
+"""What the client waits at most: a server that vanished silently enforces no limits."""
+
+_COMMIT, _ROLLBACK = "COMMIT", "ROLLBACK"
 
 _ASK_SAFETY = """
 SELECT current_setting('fsync'), current_setting('synchronous_commit'),
@@ -68,7 +67,6 @@ SELECT current_setting('fsync'), current_setting('synchronous_commit'),
 
 
 _PLANS = {
-    "application_name": "cloud-hub",
     "enable_seqscan": "off",
     "enable_hashjoin": "off",
     "enable_mergejoin": "off",
@@ -78,19 +76,43 @@ _PLANS = {
 its statistics are older than the rows that just came, and a plan made for an empty table stays."""
 
 
-def _limits() -> dict[str, str]:
-    return {
-        "statement_timeout": str(STATEMENT_TIMEOUT_MS),
-        "lock_timeout": str(LOCK_TIMEOUT_MS),
-        "idle_in_transaction_session_timeout": str(IDLE_IN_TRANSACTION_TIMEOUT_MS),
-    }
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """After how many milliseconds the server ends what does not end by itself."""
+
+    statement_ms: int = 15_000
+    """Longer than any statement of the hub takes (a batch: 50 ms) on a disk in trouble."""
+    lock_ms: int = 10_000
+    """How long to wait for a head; longer than the idle time-out, so that whoever waits behind a
+    frozen process gets its turn."""
+    idle_ms: int = 5_000
+    """In a transaction. A process that is silent for so long is frozen, or cut off. Work awaits
+    only the database, so a healthy one is silent for milliseconds."""
+
+    def __post_init__(self) -> None:
+        assert 0 < self.idle_ms < self.lock_ms, self
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """As settings of the server."""
+        return {
+            "statement_timeout": str(self.statement_ms),
+            "lock_timeout": str(self.lock_ms),
+            "idle_in_transaction_session_timeout": str(self.idle_ms),
+        }
+
+
+LIMITS = Limits()
 
 
 class PostgresDriver:
     """A pool of connections. Make it with `open`."""
 
-    def __init__(self, pool: asyncpg.Pool) -> None:
-        self._pool = pool
+    def __init__(self, pool: asyncpg.Pool, local: dict[str, str], reconnect_s: float) -> None:
+        self._pool, self._reconnect_s = pool, reconnect_s
+        settings = "".join(f"; SET LOCAL {name} = {value}" for name, value in local.items())
+        self._begin_write = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE" + settings
+        self._begin_read = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY" + settings
 
     @classmethod
     async def open(
@@ -99,32 +121,42 @@ class PostgresDriver:
         wall_ms: int,
         *,
         max_connections: int = MAX_CONNECTIONS,
-        statement_cache_size: int = 100,
+        pooled: bool = False,
+        limits: Limits = LIMITS,
+        reconnect_s: float = RECONNECT_S,
         allow_unsafe: bool = False,
     ) -> Self:
         """Connects, and brings the schema up to date; several processes may do so at once.
 
-        `statement_cache_size` is 0 behind PgBouncer. `allow_unsafe` takes a server that may lose
-        what it has acknowledged: for measurements and throw-away servers. `wall_ms` is noted with
-        each migration. Raises StorageError, MigrationError.
+        `pooled`: `dsn` is a pooler's, as PgBouncer, which gives each transaction any connection:
+        no statement is kept prepared, and settings are made anew in every transaction.
+        `allow_unsafe` takes a server that may lose what it has acknowledged: for measurements and
+        throw-away servers. `wall_ms` is noted with each migration. Raises StorageError,
+        MigrationError.
         """
 
         async def check(connection: asyncpg.Connection) -> None:
             if not allow_unsafe:
                 refuse_unsafe(await connection.fetchrow(_ASK_SAFETY))
 
-        with _mapped():
+        async def keep(connection: asyncpg.Connection) -> None:
+            """Nothing is left in a connection, so nothing is to be undone: a round trip less."""
+
+        settings = {**_PLANS, **limits.settings}
+        with mapped():
             await postgres_migrations.migrate(dsn, wall_ms, check)
             pool = await asyncpg.create_pool(
                 dsn,
                 min_size=1,
                 max_size=max_connections,
                 init=check,
+                reset=keep,
+                timeout=CONNECT_TIMEOUT_S,
                 command_timeout=COMMAND_TIMEOUT_S,
-                statement_cache_size=statement_cache_size,
-                server_settings={**_PLANS, **_limits()},
+                statement_cache_size=0 if pooled else 100,
+                server_settings={} if pooled else {"application_name": "cloud-hub", **settings},
             )
-        return cls(pool)
+        return cls(pool, settings if pooled else {}, reconnect_s)
 
     async def write(self, work: Work[T]) -> T:
         """See Driver."""
@@ -136,45 +168,55 @@ class PostgresDriver:
 
     async def close(self) -> None:
         """See Driver. May be called again."""
-        with _mapped():
+        with mapped():
             await self._pool.close()
 
     async def _repeat(self, work: Work[T], *, writable: bool) -> T:
-        wait_s = FIRST_WAIT_S
-        for _ in range(ATTEMPTS - 1):
+        """The one place where work is run again."""
+        clock = asyncio.get_running_loop().time
+        give_up = clock() + self._reconnect_s
+        collisions, wait_s = 0, FIRST_WAIT_S
+        while True:
             try:
                 return await self._attempt(work, writable)
-            except Retry:
-                await asyncio.sleep(wait_s * random.uniform(0.5, 1))  # noqa: S311 - no secret
-                wait_s = min(wait_s * 2, LAST_WAIT_S)
-        try:
-            return await self._attempt(work, writable)
-        except Retry as error:
-            message = f"the same transaction collided {ATTEMPTS} times: {error.message}"
-            raise StorageUnavailable(message) from error
+            except Retry as error:
+                collisions += 1
+                if collisions == ATTEMPTS:
+                    message = f"the same transaction collided {ATTEMPTS} times: {error.message}"
+                    raise StorageUnavailable(message) from error
+            except Lost:
+                if clock() >= give_up:
+                    raise
+            await asyncio.sleep(wait_s * random.uniform(0.5, 1))  # noqa: S311 - no secret
+            wait_s = min(wait_s * 2, LAST_WAIT_S)
 
     async def _attempt(self, work: Work[T], writable: bool) -> T:
-        with _mapped():
+        with mapped():
             connection = await self._pool.acquire()
         try:
-            transaction = (
-                connection.transaction(isolation="read_committed")
-                if writable
-                else connection.transaction(isolation="repeatable_read", readonly=True)
-            )
-            with _mapped():
-                await transaction.start()
+            with mapped():
+                await connection.execute(self._begin_write if writable else self._begin_read)
             try:
                 result = await work(PostgresTransaction(connection, writable))
             except BaseException:
                 # If even this fails, the connection is lost, and with it the transaction.
-                with contextlib.suppress(*_ERRORS):
-                    await transaction.rollback()
+                with contextlib.suppress(*ERRORS):
+                    await connection.execute(_ROLLBACK)
                 raise
-            with _mapped(committing=writable):
-                await transaction.commit()
+            with mapped(committing=writable):
+                ended = await connection.execute(_COMMIT)
+            if ended != _COMMIT:
+                raise StorageError(f"the server answered COMMIT with {ended}")
             return result
+        except UnsafeDatabase:
+            connection.terminate()  # the next one may lead to the primary
+            raise
         finally:
+            await self._release(connection)
+
+    async def _release(self, connection: Any) -> None:
+        """Gives a connection back; one that is lost may say so even here."""
+        with contextlib.suppress(*ERRORS):
             await self._pool.release(connection)
 
 
@@ -187,7 +229,7 @@ class PostgresTransaction:
 
     async def fetch(self, name: str, *args: Value) -> list[Row]:
         """See Transaction."""
-        with _mapped():
+        with mapped():
             return list(map(tuple, await self._connection.fetch(_text(name), *args)))
 
     async def fetch_by(self, name: str, columns: Columns, *args: Value) -> list[Row]:
@@ -197,7 +239,7 @@ class PostgresTransaction:
     async def execute(self, name: str, *args: Value) -> None:
         """See Transaction."""
         assert self._writable, f"{name} in a read"
-        with _mapped():
+        with mapped():
             await self._connection.fetch(_text(name), *args)
 
     async def write_rows(self, name: str, columns: Columns, *args: Value) -> None:
@@ -225,62 +267,3 @@ def refuse_unsafe(answer: Any) -> None:
             raise UnsafeDatabase(f"{name} is off: the server would lose what it has acknowledged")
     if encoding != "UTF8":
         raise UnsafeDatabase(f"the database's encoding is {encoding}: create it with UTF8")
-
-
-_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
-"""All that asyncpg raises for what is not a mistake in calling it."""
-
-_RETRIED = (
-    asyncpg.SerializationError,
-    asyncpg.DeadlockDetectedError,
-    asyncpg.InvalidCachedStatementError,
-)
-_REFUSALS = (asyncpg.IntegrityConstraintViolationError, asyncpg.DataError)
-_CORRUPT = (asyncpg.DataCorruptedError, asyncpg.IndexCorruptedError)
-_WITHOUT_ANSWER = (
-    asyncpg.PostgresConnectionError,
-    asyncpg.AdminShutdownError,
-    asyncpg.CrashShutdownError,
-    asyncpg.IdleInTransactionSessionTimeoutError,
-    asyncpg.InterfaceError,
-    asyncpg.InternalClientError,  # as when the connection is lost just as a statement begins
-    TimeoutError,
-    OSError,
-)
-"""The connection is lost, or nothing came: what had been asked may have happened."""
-
-_UNAVAILABLE = (
-    asyncpg.OperatorInterventionError,
-    asyncpg.InsufficientResourcesError,
-    asyncpg.LockNotAvailableError,
-    asyncpg.InvalidAuthorizationSpecificationError,
-    asyncpg.InvalidCatalogNameError,
-)
-
-
-@contextlib.contextmanager
-def _mapped(*, committing: bool = False) -> Iterator[None]:
-    """Turns asyncpg's errors into those of the seam."""
-    try:
-        yield
-    except _ERRORS as error:
-        raise _of(error, committing) from error
-
-
-def _of(error: Exception, committing: bool) -> StorageError:
-    message = f"{type(error).__name__}: {error}"
-    if isinstance(error, _RETRIED):
-        return Retry(message)
-    if isinstance(error, asyncpg.DiskFullError):
-        return StorageFull(message)
-    if isinstance(error, _CORRUPT):
-        return StorageCorrupt(message)
-    if isinstance(error, asyncpg.ReadOnlySQLTransactionError):
-        return UnsafeDatabase("the server became read-only: connect to the primary")
-    if isinstance(error, _REFUSALS):
-        return StorageRefused(message)
-    if isinstance(error, _WITHOUT_ANSWER):
-        return StorageUnavailable(message, outcome_unknown=committing)
-    if isinstance(error, _UNAVAILABLE):
-        return StorageUnavailable(message)
-    return StorageError(message)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import asyncpg
 import pytest
 
 from cloud_hub import epochs, heads, origins
 from cloud_hub.storage import postgres as module
+from cloud_hub.storage import postgres_errors
 from cloud_hub.storage.driver import (
     Retry,
     StorageFull,
@@ -16,10 +18,12 @@ from cloud_hub.storage.driver import (
     Transaction,
     UnsafeDatabase,
 )
-from cloud_hub.storage.postgres import PostgresDriver, refuse_unsafe
+from cloud_hub.storage.postgres import Limits, PostgresDriver, refuse_unsafe
 from tests.contract.conftest import FIRST_EPOCH, NOW_MS, ORIGIN
 
 pytestmark = pytest.mark.needs_postgres
+
+TOKEN = b"t" * 16
 
 
 @pytest.mark.parametrize(
@@ -50,9 +54,9 @@ async def test_a_server_that_is_not_there(postgres_dsn: str) -> None:
         await PostgresDriver.open(postgres_dsn.replace("host=", "host=/nowhere"), NOW_MS)
 
 
-@pytest.mark.parametrize("cache", [0, 100])
-async def test_with_and_without_prepared_statements(postgres_dsn: str, cache: int) -> None:
-    driver = await PostgresDriver.open(postgres_dsn, NOW_MS, statement_cache_size=cache)
+@pytest.mark.parametrize("pooled", [False, True])
+async def test_straight_and_through_a_pooler(postgres_dsn: str, pooled: bool) -> None:
+    driver = await PostgresDriver.open(postgres_dsn, NOW_MS, pooled=pooled)
     await driver.write(lambda tx: epochs.begin(tx, FIRST_EPOCH, NOW_MS))
     for _ in range(3):
         assert (await driver.write(lambda tx: origins.register(tx, {ORIGIN: ""})))[ORIGIN] == 1
@@ -89,43 +93,97 @@ async def test_work_is_run_again_and_not_for_ever(
 async def test_a_lost_connection_is_unavailable_and_the_next_work_has_another(
     postgres_dsn: str,
 ) -> None:
-    driver = await PostgresDriver.open(postgres_dsn, NOW_MS)
+    driver = await PostgresDriver.open(postgres_dsn, NOW_MS, reconnect_s=0.3)
     await driver.write(lambda tx: epochs.begin(tx, FIRST_EPOCH, NOW_MS))
+    runs = 0
 
     async def work(tx: Transaction) -> None:
+        nonlocal runs
+        runs += 1
         await heads.lock(tx, "site")
-        others = "pid <> pg_backend_pid() AND datname = current_database()"
-        await _ask(
-            postgres_dsn, f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others}"
-        )
+        await _cut(postgres_dsn)
         await heads.lock(tx, "site")
 
     with pytest.raises(StorageUnavailable) as found:
         await driver.write(work)
     assert not found.value.outcome_unknown
+    assert runs > 1, "it was begun anew on other connections, for as long as that made sense"
     assert await driver.read(lambda tx: heads.read(tx, "site")) is None
     await driver.close()
 
 
-async def test_a_frozen_writer_loses_its_lock(
-    postgres_dsn: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "IDLE_IN_TRANSACTION_TIMEOUT_MS", 200)
+async def test_work_whose_connection_is_cut_is_begun_anew(postgres_dsn: str) -> None:
     driver = await PostgresDriver.open(postgres_dsn, NOW_MS)
     await driver.write(lambda tx: epochs.begin(tx, FIRST_EPOCH, NOW_MS))
+    runs = 0
+
+    async def work(tx: Transaction) -> int:
+        nonlocal runs
+        runs += 1
+        head = await heads.lock(tx, "site")
+        await heads.advance(tx, replace(head, revision=head.revision + 1, token=TOKEN))
+        if runs < 3:
+            await _cut(postgres_dsn)
+        await heads.read(tx, "site")
+        return head.revision
+
+    assert await driver.write(work) == 0
+    assert runs == 3
+    found = await driver.read(lambda tx: heads.read(tx, "site"))
+    assert found is not None and found.revision == 1, "what was cut off had left nothing"
+    await driver.close()
+
+
+async def test_a_commit_whose_answer_was_lost_is_said_to_be_unknown(postgres_dsn: str) -> None:
+    """Begun anew by itself it could happen twice: who asked has to find out."""
+    driver = await PostgresDriver.open(postgres_dsn, NOW_MS)
+    await driver.write(lambda tx: epochs.begin(tx, FIRST_EPOCH, NOW_MS))
+    runs = 0
+
+    async def work(tx: Transaction) -> None:
+        nonlocal runs
+        runs += 1
+        await heads.lock(tx, "site")
+        cut.append(asyncio.ensure_future(_cut(postgres_dsn, running="COMMIT")))
+
+    cut: list[asyncio.Future[None]] = []
+    await _ask(
+        postgres_dsn,
+        "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$BEGIN PERFORM pg_sleep(60); RETURN NULL; END$$;"
+        "CREATE CONSTRAINT TRIGGER slow AFTER INSERT ON heads DEFERRABLE INITIALLY DEFERRED"
+        " FOR EACH ROW EXECUTE FUNCTION slow()",
+    )
+    with pytest.raises(StorageUnavailable) as found:
+        await driver.write(work)
+    assert found.value.outcome_unknown
+    assert runs == 1
+    await asyncio.gather(*cut)
+    await driver.close()
+
+
+async def test_a_frozen_writer_loses_its_lock_and_begins_anew_when_it_wakes(
+    postgres_dsn: str,
+) -> None:
+    driver = await PostgresDriver.open(postgres_dsn, NOW_MS, limits=Limits(idle_ms=200))
+    await driver.write(lambda tx: epochs.begin(tx, FIRST_EPOCH, NOW_MS))
     locked, leave = asyncio.Event(), asyncio.Event()
+    runs = 0
 
     async def freeze(tx: Transaction) -> None:
+        nonlocal runs
+        runs += 1
         await heads.lock(tx, "site")
         locked.set()
         await leave.wait()
+        await heads.read(tx, "site")
 
     frozen = asyncio.create_task(driver.write(freeze))
     await locked.wait()
     assert (await driver.write(lambda tx: heads.lock(tx, "site"))).revision == 0
     leave.set()
-    with pytest.raises(StorageUnavailable):
-        await frozen
+    await frozen
+    assert runs == 2, "the transaction that it slept in was gone"
     await driver.close()
 
 
@@ -151,11 +209,31 @@ async def test_a_cancelled_writer_leaves_nothing_and_its_connection_goes_on(
 
 
 def test_errors_by_who_must_act() -> None:
-    assert isinstance(module._of(asyncpg.DiskFullError("no space"), False), StorageFull)
-    assert isinstance(module._of(asyncpg.SerializationError("x"), False), Retry)
-    lost = module._of(asyncpg.ConnectionDoesNotExistError("x"), True)
+    of = postgres_errors.of
+    assert isinstance(of(asyncpg.DiskFullError("no space")), StorageFull)
+    assert isinstance(of(asyncpg.SerializationError("x"), committing=True), Retry)
+    assert isinstance(of(asyncpg.ConnectionDoesNotExistError("x")), postgres_errors.Lost)
+    assert isinstance(of(asyncpg.ObjectNotInPrerequisiteStateError("x")), UnsafeDatabase)
+    lost = of(asyncpg.ConnectionDoesNotExistError("x"), committing=True)
     assert isinstance(lost, StorageUnavailable)
     assert lost.outcome_unknown
+    assert not isinstance(of(TimeoutError()), postgres_errors.Lost), "it had its time"
+
+
+async def _cut(dsn: str, running: str = "") -> None:
+    """Ends all other connections to the database, or those that run a statement."""
+    connection = await asyncpg.connect(dsn)
+    try:
+        found: list[int] = []
+        while not found:
+            found = await connection.fetch(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE"
+                " pid <> pg_backend_pid() AND datname = current_database()"
+                " AND ($1 = '' OR (state = 'active' AND query = $1))",
+                running,
+            )
+    finally:
+        await connection.close()
 
 
 async def _ask(dsn: str, statement: str) -> None:

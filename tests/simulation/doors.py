@@ -71,6 +71,6 @@ async def call(world: World, door: Door, method: str, request: Any, seconds: flo
     if reason is None:
         world.violated("errors", f"{method} at {door.name} raised {error!r}", error)
         return Answer("unknown", reason=type(error).__name__)
-    if getattr(error, "outcome_unknown", False):
+    if getattr(error, "outcome_unknown", False) or reason == "OUTCOME_UNKNOWN":
         return Answer("unknown", reason=str(reason))
     return Answer("refused", reason=str(reason))

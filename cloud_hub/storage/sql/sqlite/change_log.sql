@@ -15,6 +15,9 @@ FROM log
 WHERE space = ?1 AND last_revision >= ?2
 ORDER BY last_revision LIMIT 1;
 
+-- name: log_token_at
+SELECT token FROM log WHERE space = ?1 AND last_revision = ?2;
+
 -- name: log_of_seq
 SELECT first_revision, last_revision, epoch, origin,
     (SELECT id FROM origins WHERE number = log.origin), first_seq, last_seq, token, stamp_max,
