@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -70,7 +71,13 @@ def batches(draw: Any) -> Batch:
         )
         for seq in range(first_seq, first_seq + draw(st.integers(1, 4)))
     ]  # fmt: skip
-    return batch_of("site", draw(IDS), draw(NUMBERS), rows)
+    return batch_of("site", draw(IDS), draw(NUMBERS), [_sendable(row) for row in rows])
+
+
+def _sendable(row: Commit) -> Commit:
+    """Only a strong commit is sent with a whole record to be reduced."""
+    strong = any(op.kind is Kind.PUT for op in row.ops)
+    return replace(row, extra=replace(row.extra, strong=True)) if strong else row
 
 
 @given(batches())
