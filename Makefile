@@ -16,7 +16,7 @@ ifdef PYTHON
 export PYTHON
 endif
 
-.PHONY: help venv venv-dev venv-proto run test verify proto simulate bench diagrams format lock clean
+.PHONY: help venv venv-dev venv-proto run test verify proto simulate simulate-real bench diagrams format lock clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1 @\2/p' Makefile | column -t -s @ 2>/dev/null \
@@ -45,6 +45,9 @@ proto: venv-proto ## generate holdfast/v1 from proto/
 
 simulate: venv-dev ## run the simulator (ARGS="--seed 7")
 	@exec $(BIN)/python -m tests.simulation $(ARGS)
+
+simulate-real: venv-dev ## hubs killed and frozen under load, all of it real (ARGS="--seconds 300 --seed 7")
+	@exec $(BIN)/python -m tests.cluster $(ARGS)
 
 bench: venv-dev ## measure, beside a bare baseline
 	@exec $(BIN)/python -m tests.benchmarks $(ARGS)

@@ -127,6 +127,8 @@ class Told:
     origin: str = ""
     seq: int = 0
     changes: dict[str, Value] = field(default_factory=dict)
+    replaced: dict[str, int] = field(default_factory=dict)
+    """Per record the revision that the change replaced, 0 if it was absent; empty: not told."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

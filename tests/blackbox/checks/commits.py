@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from tests.blackbox.history import OK, REFUSED, Commit, Decided, History, Op
+from tests.blackbox.history import OK, REFUSED, STRONG, Commit, Decided, History, Op
 from tests.blackbox.hub_log import HubLog, logs_of
 
 WHOLE = frozenset({"applied", "merged"})
@@ -39,14 +39,23 @@ def acknowledged_are_decided(history: History) -> list[str]:
 
 
 def refused_never_appear(history: History) -> list[str]:
-    """Of a commit whose every attempt was refused there is no trace."""
+    """Of a commit whose every attempt was refused there is no trace. A strong one that the hub has
+    refused has its number in the log, and nothing else: no effect, and no row in the inbox."""
     logs = logs_of(history)
-    return [
-        f"{space}: commit {commit_id[:8]} was refused with {attempts[-1].reason}, and is at"
-        f" {logs[space].by_id[commit_id].place[1]}"
-        for (space, commit_id), attempts in attempts_of(history).items()
-        if all(one.status == REFUSED for one in attempts) and commit_id in logs[space].by_id
-    ]
+    rows = {(row.space, row.revision) for row in history.conflicts}
+    problems = []
+    for (space, commit_id), attempts in attempts_of(history).items():
+        entry = logs[space].by_id.get(commit_id)
+        if entry is None or any(one.status != REFUSED for one in attempts):
+            continue
+        named = (space, entry.place[1]) in rows
+        counted = attempts[0].level == STRONG and entry.outcome == "rejected" and not entry.writes
+        if named or not counted:
+            problems.append(
+                f"{space}: commit {commit_id[:8]} was refused with {attempts[-1].reason}, and is"
+                f" {entry.outcome} at {entry.place[1]}{', in the inbox' if named else ''}"
+            )
+    return problems
 
 
 def losers_are_named(history: History) -> list[str]:

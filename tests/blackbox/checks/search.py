@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from itertools import count
 from typing import TypeAlias
 
-from tests.blackbox.checks.commits import attempts_of
+from tests.blackbox.checks.commits import WHOLE, attempts_of
 from tests.blackbox.checks.strong import step, strong_reads, strong_writes
 from tests.blackbox.history import (
     REFUSED,
@@ -124,7 +124,7 @@ def _calls(history: History, log: HubLog, space: str) -> list[Call]:
     for write in strong_writes(history, space):
         if write.ended_s is not None:
             calls.append(Call(write.began_s, write.ended_s, write.commit))
-        elif log.first(write.commit) is not None:
+        elif (entry := log.first(write.commit)) is not None and entry.outcome in WHOLE:
             calls.append(Call(write.began_s, NEVER_S, write.commit))
     for (where, _), attempts in attempts_of(history).items():
         if where == space and len(attempts) == 1 and _is_mismatch(attempts[0]):

@@ -90,7 +90,7 @@ def by_witness(history: History) -> list[str]:
         writes: list[tuple[Write, Decided]] = []
         for write in strong_writes(history, space):
             entry = log.first(write.commit)
-            if entry is not None:
+            if entry is not None and (write.ended_s is not None or entry.outcome in WHOLE):
                 writes.append((write, entry))
             elif write.ended_s is not None:
                 problems.append(f"{space}: {write.name} was acknowledged, and is nowhere")
@@ -112,10 +112,8 @@ def _name(read: Read) -> str:
 
 def _write(write: Write, entry: Decided, log: HubLog) -> Iterator[str]:
     at = entry.place[1]
-    if write.ended_s is not None and entry.outcome not in WHOLE:
-        yield f"was acknowledged, and is {entry.outcome} at {at}"
-        return
     if entry.outcome not in WHOLE:
+        yield f"was acknowledged, and is {entry.outcome} at {at}"
         return
     for expect in write.commit.expects:
         if not _holds(expect, log, entry.place):

@@ -67,7 +67,13 @@ def _content(commits: list[Told], log: HubLog) -> list[str]:
         elif line.changes != _within(entry, line.collection):
             wanted = _within(entry, line.collection)
             problems.append(f"{line.place[1]} was told as {line.changes}, is {wanted}")
+        elif line.replaced and line.replaced != (before := _replaced(line, log)):
+            problems.append(f"{line.place[1]} is said to replace {line.replaced}, not {before}")
     return problems
+
+
+def _replaced(line: Told, log: HubLog) -> dict[str, int]:
+    return {path: log.before(path, line.place)[0][1] for path in line.changes}
 
 
 def _within(entry: Decided, collection: str) -> dict[str, Value]:

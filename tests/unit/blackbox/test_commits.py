@@ -8,7 +8,7 @@ import pytest
 
 from tests.blackbox.checks import commits, eventual, judge, log
 from tests.blackbox.history import UNKNOWN, Conflict, Final, History, Line, history_of
-from tests.unit.blackbox.lines import SPACE, at, decided, named, wrote
+from tests.unit.blackbox.lines import SPACE, at, decided, named, strongly, wrote
 
 ONE, TWO = decided(1, "a", {"x": 1}), decided(2, "b", {"x": 2})
 A = wrote("a", {"x": 1}, (0, 1), revision=1)
@@ -31,6 +31,14 @@ GOOD: dict[str, tuple[Line, ...]] = {
     "unanswered, then refused: it may have come through": (
         ONE, TWO, wrote("b", {"x": 2}, (2, 3), status=UNKNOWN),
         wrote("b", {"x": 2}, (4, 5), status="refused", reason="HUB_UNREACHABLE"),
+    ),
+    "a strong one refused by the hub has its number in the log, and nothing else": (
+        ONE, A, decided(2, "b", {}, outcome="rejected"),
+        strongly("b", {"x": 2}, (2, 3), status="refused", reason="REVISION_MISMATCH"),
+    ),
+    "a strong one that came too late": (
+        ONE, A, decided(2, "b", {}, outcome="rejected"),
+        strongly("b", {"x": 2}, (2, 3), status=UNKNOWN, reason="OUTCOME_UNKNOWN"),
     ),
     "a repeat without effect": (ONE, TWO, decided(3, "a", {}), A),
     "lost against another, and named": (ONE, LOST, ROW, wrote("b", {"x": 2}, (2, 3), door="edge")),
@@ -74,6 +82,11 @@ BAD: dict[str, tuple[Check, tuple[Line, ...]]] = {
         commits.refused_never_appear,
         (ONE, wrote("a", {"x": 1}, (0, 1), status="refused", door="edge"),
          wrote("a", {"x": 1}, (2, 3), status="refused")),
+    ),
+    "a strong one refused, and in the inbox": (
+        commits.refused_never_appear,
+        (ONE, decided(2, "b", {}, outcome="rejected"), ROW,
+         strongly("b", {"x": 2}, (2, 3), status="refused", reason="REVISION_MISMATCH")),
     ),
     "lost against another, and not named": (
         commits.losers_are_named, (ONE, LOST, wrote("b", {"x": 2}, (2, 3), door="edge")),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,9 @@ GOOD: dict[str, tuple[Line, ...]] = {
     "resumed after a lost connection": (*LOG, BEGAN, FIRST, told("resumed", 2, 1), SECOND),
     "pending, then decided": (LOG[0], OF_EDGE, BEGAN, FIRST, PENDING, DECIDED),
     "pending and not yet decided": (LOG[0], OF_EDGE, BEGAN, FIRST, PENDING),
+    "with what each change replaced": (
+        *LOG, BEGAN, FIRST, replace(SECOND, replaced={named("x"): 1, named("y"): 0}),
+    ),
     "two watchers": (*LOG, BEGAN, FIRST, SECOND, told("began", 0, 0, watch="v"),
                      told("commit", 5, 1, {"x": 1}, watch="v")),
 }  # fmt: skip
@@ -60,6 +64,10 @@ BAD: dict[str, tuple[Check, tuple[Line, ...]]] = {
     "what nobody decided": (WHOLE, (*LOG, BEGAN, FIRST, SECOND, told("commit", 4, 4, {"x": 4}))),
     "under the name of another": (
         WHOLE, (*LOG, BEGAN, told("commit", 1, 1, {"x": 1}, origin="edge", seq=1)),
+    ),
+    "as if it replaced another": (
+        WHOLE,
+        (*LOG, BEGAN, FIRST, replace(SECOND, replaced={named("x"): 0, named("y"): 0})),
     ),
     "a bookmark that falls": (
         WHOLE, (*LOG, BEGAN, FIRST, SECOND, told("bookmark", 3, 3), told("bookmark", 4, 2)),
