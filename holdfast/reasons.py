@@ -93,6 +93,8 @@ _ROWS: dict[str, tuple[_Row, ...]] = {
          "Update the software of the sender."),
         ("RULE_MISMATCH", "The operation does not fit the rule of the field.",
          "Declare the field with the rule that the operation needs, or use put or patch."),
+        ("SPLICE_MISMATCH", "A splice was not written on the text or list that it is to edit.",
+         "Read the record again, and splice what is there; text goes into texts only."),
         # Batches and frames.
         ("MALFORMED_BATCH", "A batch of commits contradicts itself.",
          "Read the message for the commit to blame; it waits in the conflict inbox of its edge."),

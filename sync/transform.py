@@ -90,7 +90,7 @@ class _Builder:
         if last is None or isinstance(last, int):
             runs.insert(place, content)
         else:
-            runs[place - 1] = _joined(last, content)
+            runs[place - 1] = joined(last, content)
 
     def splice(self) -> Splice:
         if len(self.runs) > MAX_RUNS:
@@ -281,7 +281,8 @@ def _check(written_on: int, length: int, what: str) -> None:
         raise SpliceMismatch(f"the edit was written on {written_on} units; {what} has {length}")
 
 
-def _joined(one: Content, two: Content) -> Content:
+def joined(one: Content, two: Content) -> Content:
+    """Both contents, one after the other. Raises SpliceMismatch: text and elements."""
     if isinstance(one, str) and isinstance(two, str):
         return one + two
     if isinstance(one, tuple) and isinstance(two, tuple):
