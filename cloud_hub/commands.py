@@ -17,7 +17,7 @@ import holdfast
 from cloud_hub import settings as reading
 from holdfast.host.commands import epilog, output_option
 from holdfast.host.output import Output
-from holdfast.shell import hub, state
+from holdfast.shell import conflicts, hub, state
 from holdfast.shell.doors import HUB
 
 if TYPE_CHECKING:
@@ -124,5 +124,5 @@ async def _probe(running: Hub) -> None:
     await running.driver.read(work)
 
 
-for command in (*state.commands(HUB), *hub.commands(HUB)):
+for command in (*state.commands(HUB), *conflicts.commands(HUB), *hub.commands(HUB)):
     cli.add_command(command)

@@ -1,9 +1,11 @@
 """The log of conflicts: what was written concurrently, which version stands, and the other one.
 
-Rows are written in the transaction that decides. A conflict's id is made of its commit's name and
-its number within the commit, so the same decision has the same id wherever it is found.
+Rows are written in the transaction that decides. A conflict's id begins with its revision, so it is
+found without an index of ids, and goes on with what its commit's name and its number within the
+commit make of it: a history that was lost has no ids in common with the one that took its place.
 
-Invariant: nothing that lost is forgotten: both values are in the row.
+Invariant: nothing that lost is forgotten: both values are in the row. What a person said later is
+added; nothing else of a row ever changes but its state.
 """
 
 from __future__ import annotations
@@ -13,9 +15,15 @@ from dataclasses import dataclass
 from hashlib import blake2b
 
 from cloud_hub.storage.driver import Row, Transaction
+from sync.batch import Decided
+from sync.clock import unix_ms_of
+from sync.commit import Actor, ActorKind
 from sync.context import Part
 from sync.position import ID_BYTES
 from sync.working import Conflict
+
+REVISION_BYTES = 8
+"""Of an id, in front: the revision."""
 
 NEWEST = (2**63 - 1, 0)
 """Where a list of conflicts, newest first, begins."""
@@ -23,9 +31,10 @@ NEWEST = (2**63 - 1, 0)
 
 @dataclass(frozen=True, slots=True)
 class Logged:
-    """A conflict in the log. `idx` numbers the conflicts of one revision; `skew_ms` is the claimed
-    time of their commit less the hub's; `state` is auto, open, resolved or undone. The batch is not
-    kept, so the conflict's own `index` is 0 when it is read."""
+    """A conflict in the log. `idx` numbers the conflicts of one revision; `actor` wrote their
+    commit, which claimed a time that less the hub's is `skew_ms`; `state` is auto, open, resolved
+    or undone; `answer` what a person said (see sync.inbox), empty before. The batch is not kept, so
+    the conflict's own `index` is 0 when it is read."""
 
     space: str
     idx: int
@@ -33,6 +42,9 @@ class Logged:
     conflict: Conflict
     state: str
     skew_ms: int
+    actor: Actor
+    claimed: int
+    answer: bytes = b""
 
     @property
     def place(self) -> tuple[int, int]:
@@ -48,26 +60,50 @@ class Counts:
     open: int
 
 
-def logged(
-    space: str, origin: bytes, conflicts: Sequence[Conflict], skews_ms: Sequence[int]
-) -> list[Logged]:
-    """Rows for the conflicts of one batch; `origin` is the batch's, `skews_ms` its commits'."""
+def logged(decided: Decided, conflicts: Sequence[Conflict], hub_ms: int) -> list[Logged]:
+    """Rows for the conflicts of one batch; `hub_ms` is the hub's wall clock when it decided."""
+    batch = decided.batch
     numbers: dict[int, int] = {}
     rows = []
     for conflict in conflicts:
         idx = numbers.get(conflict.revision, 0)
         numbers[conflict.revision] = idx + 1
-        name = origin + conflict.theirs.seq.to_bytes(8, "big") + idx.to_bytes(4, "big")
-        id_ = blake2b(name + space.encode(), digest_size=ID_BYTES).digest()
-        skew_ms = skews_ms[conflict.index]
-        rows.append(Logged(space, idx, id_, conflict, conflict.state, skew_ms))
+        claimed = batch.claimed[conflict.index]
+        rows.append(
+            Logged(
+                batch.space, idx, _id(batch.space, batch.origin, conflict, idx), conflict,
+                conflict.state, unix_ms_of(claimed) - hub_ms, batch.actors[conflict.index], claimed,
+            )
+        )  # fmt: skip
     return rows
+
+
+def _id(space: str, origin: bytes, conflict: Conflict, idx: int) -> bytes:
+    name = origin + conflict.theirs.seq.to_bytes(8, "big") + idx.to_bytes(4, "big")
+    rest = blake2b(name + space.encode(), digest_size=ID_BYTES - REVISION_BYTES).digest()
+    return conflict.revision.to_bytes(REVISION_BYTES, "big") + rest
 
 
 async def insert(tx: Transaction, space: str, rows: Sequence[Logged]) -> None:
     """Adds rows of one space."""
     values = [_values(row) for row in rows]
     await tx.write_rows("conflicts_insert", list(zip(*values, strict=True)) or ((),), space)
+
+
+async def of_id(tx: Transaction, space: str, id_: bytes) -> Logged | None:
+    """One conflict; None if there is none."""
+    revision = int.from_bytes(id_[:REVISION_BYTES], "big")
+    if len(id_) != ID_BYTES or revision > NEWEST[0]:
+        return None
+    rows = await tx.fetch("conflicts_at", space, revision)
+    return next((row for row in map(_logged, rows) if row.id == id_), None)
+
+
+async def answer(tx: Transaction, space: str, answers: Sequence[tuple[bytes, str, bytes]]) -> None:
+    """Notes states and answers, by id."""
+    for id_, state, said in answers:
+        revision = int.from_bytes(id_[:REVISION_BYTES], "big")
+        await tx.execute("conflicts_answer", space, revision, id_, state, said)
 
 
 async def page(
@@ -90,14 +126,16 @@ def _values(row: Logged) -> tuple[int | str | bytes | None, ...]:
         conflict.revision, row.idx, row.id, conflict.collection, conflict.key,
         conflict.field.encode(), conflict.kind, *ours, conflict.ours_value,
         *conflict.theirs[1:], conflict.theirs_value, conflict.winner, conflict.algorithm,
-        row.state, conflict.reason, row.skew_ms,
+        row.state, conflict.reason, row.skew_ms, conflict.op, conflict.base, conflict.left,
+        row.actor.id, int(row.actor.kind), row.claimed,
     )  # fmt: skip
 
 
 def _logged(row: Row) -> Logged:
     space, revision, idx, id_, collection, key, field, kind, *rest = row
     ours, ours_value, theirs, theirs_value = rest[:4], rest[4], rest[5:8], rest[8]
-    winner, algorithm, state, reason, skew_ms = rest[9:]
+    winner, algorithm, state, reason, skew_ms, op, base, left = rest[9:17]
+    actor_id, actor_kind, claimed, answer = rest[17:]
     conflict = Conflict(
         index=0,
         revision=revision,
@@ -112,5 +150,9 @@ def _logged(row: Row) -> Logged:
         winner=winner,
         algorithm=algorithm,
         reason=reason,
+        op=op,
+        base=base,
+        left=left,
     )
-    return Logged(space, idx, id_, conflict, state, skew_ms)
+    actor = Actor(actor_id, ActorKind(actor_kind))
+    return Logged(space, idx, id_, conflict, state, skew_ms, actor, claimed, answer or b"")

@@ -10,13 +10,14 @@ commit of an origin is the next of that origin.
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from cloud_hub import verdicts
 from cloud_hub.judging import Judge, Loaded
 from cloud_hub.origins import Watermark, unseen_name
+from cloud_hub.own_commits import Draft, Present, own_batches
+from cloud_hub.permits import forbidden
 from cloud_hub.repeats import First, remember, without_repeats
 from cloud_hub.submissions import Pushed, Receipt, Requested, Voided
 from holdfast.host.door import Refusal
@@ -25,7 +26,7 @@ from sync.batch import Batch, Decided, batch_of, pieces
 from sync.clock import decide_stamp, stamp_at
 from sync.commit import Actor, ActorKind, Commit, Extra, Op, OpId, Outcome, OutcomeKind
 from sync.levels import Level
-from sync.policy import POLICIES, RESERVED_PREFIX
+from sync.policy import POLICIES
 from sync.position import ID_BYTES, Position, UnknownEpoch
 from sync.resolve import Conflict, Resolver
 
@@ -97,7 +98,12 @@ class Decider:
         for index in (*strong, len(batch)):
             if start < index:
                 part = batch.slice(start, index) if strong else batch
-                self._decide(part, number, None if strong else item, refused=self._forbidden(part))
+                self._decide(
+                    part,
+                    number,
+                    None if strong else item,
+                    refused=forbidden(part, self.loaded.policies),
+                )
             if index < len(batch):
                 found.append(self._strong(batch.slice(index, index + 1), number))
             start = index + 1
@@ -198,6 +204,17 @@ class Decider:
 
     # -- both ----------------------------------------------------------------
 
+    def own(self, drafts: Sequence[Draft], new_id: Callable[[], bytes]) -> None:
+        """Decides commits of the hub itself, which it makes because of what it has decided."""
+        got, number = self.loaded, self.loaded.numbers[self.hub_origin]
+        seq = got.marks.get(number, NOTHING_DECIDED).seq
+        for batch in own_batches(drafts, self.hub_origin, seq, self._present(), new_id):
+            self._decide(batch, number, None)
+
+    def _present(self) -> Present:
+        got = self.loaded
+        return Present(got.space, got.lineage.present.ordinal, self.revision, self.hub_ms)
+
     def _decide(
         self, batch: Batch, number: int, pushed: Pushed | None, *,
         forced: Mapping[int, Outcome] | None = None, refused: Mapping[int, str] | None = None,
@@ -242,24 +259,6 @@ class Decider:
                 live = self.loaded.records[collection, key].live
                 self.loaded.policies = self.loaded.policies.with_record(key, live)
         self._resolver.policies = self.loaded.policies
-
-    def _forbidden(self, batch: Batch) -> dict[int, str]:
-        """Commits of an edge that write where it may not, with the reason."""
-        policies = self.loaded.policies
-        strict = policies.space.strict
-        reasons: dict[str, str] = {}
-        for name in set(batch.collections):
-            if name.startswith(RESERVED_PREFIX):
-                reasons[name] = "RESERVED_COLLECTION"
-            elif strict and not policies.declared(name):
-                reasons[name] = "UNDECLARED_COLLECTION"
-            elif policies.of(name).levels.min_write is Level.STRONG:
-                reasons[name] = "LEVEL_NOT_PERMITTED"
-        if not reasons:
-            return {}
-        starts = batch.op_starts()
-        bad = [(op, reasons[name]) for op, name in enumerate(batch.collections) if name in reasons]
-        return {bisect_right(starts, op) - 1: reason for op, reason in bad}
 
     def _bases(self, batch: Batch) -> tuple[int, ...]:
         got = self.loaded

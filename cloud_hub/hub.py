@@ -29,6 +29,7 @@ from cloud_hub.ingest import Ingest
 from cloud_hub.meta import SECRET_BYTES, Identity, identify
 from cloud_hub.reads import Reads
 from cloud_hub.services.admin import AdminService
+from cloud_hub.services.conflicts import ConflictService
 from cloud_hub.services.replication import ReplicationService
 from cloud_hub.services.state import StateService
 from cloud_hub.storage.driver import Driver, Transaction
@@ -43,7 +44,12 @@ from holdfast.host.clock import BootClock, Clock
 from holdfast.host.datadir import DataDirectory
 from holdfast.host.door import UnknownMethods, add_service
 from holdfast.host.health import add_health
-from holdfast.v1 import admin_service_pb2, replication_service_pb2, state_service_pb2
+from holdfast.v1 import (
+    admin_service_pb2,
+    conflict_service_pb2,
+    replication_service_pb2,
+    state_service_pb2,
+)
 from sync import framing
 from sync.position import ID_BYTES
 
@@ -56,6 +62,7 @@ DRAIN_SECONDS = 10.0
 
 _SERVICES = {
     "StateService": state_service_pb2.DESCRIPTOR,
+    "ConflictService": conflict_service_pb2.DESCRIPTOR,
     "ReplicationService": replication_service_pb2.DESCRIPTOR,
     "AdminService": admin_service_pb2.DESCRIPTOR,
 }
@@ -119,6 +126,7 @@ class Hub:
         self._services: dict[str, object] = {
             "StateService": self.state,
             "ReplicationService": self.replication,
+            "ConflictService": ConflictService(driver, reads, self.state),
             "AdminService": AdminService(
                 name,
                 "postgresql" if settings.database else "sqlite",

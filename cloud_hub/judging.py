@@ -134,10 +134,11 @@ class Judge:
 
     def _check_permitted(self, item: Requested, request: Request) -> None:
         name = request.collection
-        if name.startswith(RESERVED_PREFIX) and not item.system:
+        reserved = name.startswith(RESERVED_PREFIX)
+        if reserved and not item.system:
             raise Refusal("RESERVED_COLLECTION", f"{name} belongs to the system")
         policies = self.loaded.policies
-        if policies.space.strict and not policies.declared(name) and not item.system:
+        if policies.space.strict and not policies.declared(name) and not reserved:
             raise Refusal(
                 "UNDECLARED_COLLECTION", f"the space {item.space} is strict and has no {name}"
             )

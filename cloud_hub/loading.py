@@ -85,7 +85,7 @@ class Loader:
             self.stored.update(await records.load(self._tx, self._space, missing))
 
     def _origins(self) -> dict[bytes, str]:
-        found: dict[bytes, str] = {}
+        found = {self._own: ""}  # it may have to write because of what the others wrote
         for submission in self._group:
             match submission:
                 case Pushed(batch=batch, edge=edge):
@@ -98,7 +98,6 @@ class Loader:
                 case Voided(gone=gone):
                     found.setdefault(gone.origin, "")
                 case Requested():
-                    found.setdefault(self._own, "")
                     seen = submission.context.seen if submission.context else ()
                     found.update((origin, found.get(origin, "")) for origin, _ in seen)
         return found

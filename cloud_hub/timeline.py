@@ -66,7 +66,15 @@ class Timeline:
             assert step.previous < revision, (collection, key, revision)
             revision = step.previous
 
-    async def value_at(self, collection: str, key: str, newest: int, at: int) -> Step | None:
+    async def author(self, revision: int) -> tuple[Actor, int]:
+        """Who wrote a commit, and the time that was claimed. Raises Refusal COMPACTED."""
+        decided = await self._decided(revision)
+        index = revision - decided.first_revision
+        return decided.batch.actors[index], decided.batch.claimed[index]
+
+    async def value_at(
+        self, collection: str, key: str, newest: int, at: int, max_steps: int = MAX_STEPS
+    ) -> Step | None:
         """The change that made the record what it was at revision `at`, None if it was not yet.
 
         Raises Refusal HISTORY_TOO_LONG.
@@ -76,11 +84,13 @@ class Timeline:
             if step.revision <= at:
                 return step
             count += 1
-            if count > MAX_STEPS:
+            if count > max_steps:
                 raise _too_long(collection, key)
         return None
 
-    async def rebuild(self, collection: str, key: str, revision: int) -> bytes | None:
+    async def rebuild(
+        self, collection: str, key: str, revision: int, max_steps: int = MAX_STEPS
+    ) -> bytes | None:
         """The live value that the change at `revision` left; None if it deleted the record.
 
         Raises Refusal HISTORY_TOO_LONG.
@@ -92,7 +102,7 @@ class Timeline:
             if any(op.kind in _WHOLE or op.kind == Kind.DELETE for op in step.ops):
                 break
             count += 1
-            if count > MAX_STEPS:
+            if count > max_steps:
                 raise _too_long(collection, key)
         live: bytes | None = None
         for op in reversed(pending):

@@ -18,6 +18,7 @@ from cloud_hub import (
     conflicts,
     digests,
     heads,
+    inbox,
     origins,
     policies,
     records,
@@ -34,7 +35,6 @@ from cloud_hub.submissions import Answer, Pushed, Requested, Submission, Voided
 from holdfast.host.clock import Clock
 from holdfast.host.door import Refusal
 from sync import codec, digest
-from sync.clock import unix_ms_of
 from sync.commit import Actor
 from sync.messages import CollectionDigest
 from sync.policy import POLICIES, Priority
@@ -166,6 +166,9 @@ class _Run:
         bases = {key: (w.revision, w.live) for key, w in loaded.records.items()}
         decider = Decider(loaded, self._t.origin, self._now_ms)
         answers = tuple(_answer(decider, submission) for submission in self._group)
+        epoch, names = head.epoch, loaded.names
+        waiting = await inbox.opened(self._tx, epoch, decider.entries, self._now_ms, names, bases)
+        decider.own(waiting, self._t.token)
         if not decider.entries:
             kept.keep_records(loader.stored)
             here = (head.revision, head.token)
@@ -191,6 +194,7 @@ class _Run:
         await records.save(tx, space, changed)
         await self._save_digests(stored, changed, kept)
         await self._save_conflicts(decider.entries)
+        await inbox.save_answers(tx, space, changed)
         await self._save_commit_ids(decider.entries)
         marks = {entry.origin: decider.loaded.marks[entry.origin] for entry in decider.entries}
         await origins.save_watermarks(tx, space, marks)
@@ -264,10 +268,8 @@ class _Run:
     async def _save_conflicts(self, entries: Iterable[Entry]) -> None:
         rows: list[conflicts.Logged] = []
         for entry in entries:
-            batch = entry.decided.batch
             if entry.conflicts:
-                skews = [unix_ms_of(claimed) - self._now_ms for claimed in batch.claimed]
-                rows += conflicts.logged(self._space, batch.origin, entry.conflicts, skews)
+                rows += conflicts.logged(entry.decided, entry.conflicts, self._now_ms)
         if rows:
             await conflicts.insert(self._tx, self._space, rows)
 

@@ -9,6 +9,7 @@ Invariant: a verdict is of the first decision under its commit id, and is the sa
 
 from __future__ import annotations
 
+from cloud_hub.permits import only_answers
 from cloud_hub.repeats import First
 from cloud_hub.submissions import AuthorContext, Requested
 from holdfast.host.door import Refusal
@@ -18,6 +19,7 @@ from sync.apply import names_of
 from sync.batch import Batch
 from sync.commit import Commit, Kind, Op, OpId, Outcome, OutcomeKind
 from sync.levels import Level
+from sync.policy import RESERVED_PREFIX
 from sync.position import Position
 from sync.reduce import Add, Delete, Patch, Put, Request
 
@@ -34,6 +36,8 @@ def asked(batch: Batch, commit: Commit) -> Requested:
     if extra.expired:
         raise Refusal("EXPIRED")
     base = Position(batch.base_epoch, batch.space, commit.base)
+    reserved = any(name.startswith(RESERVED_PREFIX) for name in batch.collections)
+    answers = reserved and only_answers(batch)
     seen = ((batch.origin, commit.seen), *extra.seen) if commit.seen else extra.seen
     return Requested(
         space=batch.space,
@@ -43,6 +47,7 @@ def asked(batch: Batch, commit: Commit) -> Requested:
         preconditions=extra.preconditions,
         context=None if extra.blind else AuthorContext(base, seen),
         level=Level.STRONG,
+        system=answers,
     )
 
 

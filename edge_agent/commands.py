@@ -17,7 +17,7 @@ import holdfast
 from edge_agent import settings as reading
 from holdfast.host.commands import epilog, output_option
 from holdfast.host.output import Output
-from holdfast.shell import doctor, edge, state
+from holdfast.shell import conflicts, doctor, edge, state
 from holdfast.shell.arguments import SIZE
 from holdfast.shell.doors import EDGE
 
@@ -118,5 +118,10 @@ async def _probe(agent: EdgeAgent) -> None:
     await agent.files.in_outbox(lambda connection: connection.execute("SELECT 1").fetchone())
 
 
-for command in (*state.commands(EDGE), *edge.commands(EDGE), doctor.command(EDGE)):
+for command in (
+    *state.commands(EDGE),
+    *conflicts.commands(EDGE),
+    *edge.commands(EDGE),
+    doctor.command(EDGE),
+):
     cli.add_command(command)

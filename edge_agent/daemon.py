@@ -26,13 +26,13 @@ from grpc_health.v1 import health, health_pb2
 import holdfast
 from edge_agent import reconcile, retention, space_view
 from edge_agent.database import EdgeFiles, opened
+from edge_agent.inbox import Inbox
 from edge_agent.intake import Intake
-from edge_agent.level_reads import LevelReads
 from edge_agent.local_store import LocalStore
 from edge_agent.reads import Reads
 from edge_agent.replica import Applied
+from edge_agent.services.conflicts import ConflictService
 from edge_agent.services.edge import EdgeService
-from edge_agent.services.hub_door import HubDoor
 from edge_agent.services.state import StateService
 from edge_agent.tail import Arrival
 from edge_agent.uplink import Address, Uplink
@@ -43,10 +43,10 @@ from holdfast.host.clock import BootClock, Clock
 from holdfast.host.door import UnknownMethods, add_service
 from holdfast.host.health import add_health
 from holdfast.host.sqlite import Corrupt
-from holdfast.v1 import edge_service_pb2, state_service_pb2
+from holdfast.v1 import conflict_service_pb2, edge_service_pb2, state_service_pb2
 from sync.commit import Actor
 from sync.messages import Scope
-from sync.policy import Policies, Priority
+from sync.policy import Priority
 from sync.position import ID_BYTES
 
 SWEEP_SECONDS = 5.0
@@ -58,7 +58,12 @@ QUIET_ROUNDS = 60
 DRAIN_SECONDS = 5.0
 """Time for calls in flight."""
 
-NO_POLICIES = Policies()
+_SERVICES = {
+    "StateService": state_service_pb2.DESCRIPTOR,
+    "ConflictService": conflict_service_pb2.DESCRIPTOR,
+    "EdgeService": edge_service_pb2.DESCRIPTOR,
+}
+"""What is served at every socket."""
 
 _RANKS = {Priority.CONTROL: 0, Priority.STATE: 1, Priority.BULK: 2}
 
@@ -116,8 +121,6 @@ class EdgeAgent:
             on_commits=self.watchers.commits_taken,
         )
         self.waiting = Waiting(files, self.reads, self.uplink)
-        self.levels = LevelReads(files, self.uplink, self.waiting, self._policies_of)
-        self._hub_door = HubDoor(lambda: self.uplink.address)
         self.states = {
             path: StateService(
                 files,
@@ -125,18 +128,17 @@ class EdgeAgent:
                 self.reads,
                 self.watchers,
                 self.waiting,
-                self.levels,
-                self._hub_door,
                 settings.actors.get(path),
             )
             for path in settings.sockets
         }
+        self._inbox = Inbox(files, self.reads)
         self._edge = EdgeService(
             files, self.store, self.reads, self.intake, self.uplink, settings.scopes
         )
         self._health = health.aio.HealthServicer()
         self._servers: dict[Path, grpc.aio.Server] = {}
-        self._policies: dict[str, Policies] = {}
+        self._ranks: dict[str, int] = {}
         self._learning: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -144,7 +146,7 @@ class EdgeAgent:
         await self.prepare()
         for path, state in self.states.items():
             self._servers[path] = await self._listen(path, state)
-        for name in ("", "holdfast.v1.StateService", "holdfast.v1.EdgeService"):
+        for name in ("", *(f"holdfast.v1.{service}" for service in _SERVICES)):
             await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
 
     async def prepare(self) -> None:
@@ -153,7 +155,7 @@ class EdgeAgent:
             self.files.outbox.limit_bytes = self.settings.outbox_limit_bytes
         try:
             await reconcile.reconcile(self.files)
-            await self._learn_policies()
+            await self._learn_ranks()
         except Corrupt as error:
             if not self.files.replica_damaged:
                 raise  # it is the outbox, which nothing else knows
@@ -190,7 +192,6 @@ class EdgeAgent:
         self.watchers.close()
         self.waiting.close()
         await asyncio.gather(*(server.stop(DRAIN_SECONDS) for server in self._servers.values()))
-        await self._hub_door.close()
         await self.store.close()
         await retention.sweep(self.files, force=True)
         for path in self.settings.sockets:
@@ -202,10 +203,9 @@ class EdgeAgent:
         """A server of its own at each socket, so that it is known which one was opened."""
         _clear(path)
         server = grpc.aio.server(options=server_options(max_connection_age_ms=None))
-        services = state_service_pb2.DESCRIPTOR.services_by_name
-        add_service(server, services["StateService"], state)
-        services = edge_service_pb2.DESCRIPTOR.services_by_name
-        add_service(server, services["EdgeService"], self._edge)
+        servicers = (state, ConflictService(self._inbox, state), self._edge)
+        for (name, file), servicer in zip(_SERVICES.items(), servicers, strict=True):
+            add_service(server, file.services_by_name[name], servicer)
         add_health(server, self._health)
         server.add_generic_rpc_handlers((UnknownMethods(),))
         try:
@@ -233,20 +233,17 @@ class EdgeAgent:
     def _applied(self, applied: Applied, arrivals: Sequence[Arrival]) -> None:
         self.watchers.changes_applied(applied, arrivals)
         if applied.policies_changed:
-            self._learning = asyncio.get_running_loop().create_task(self._learn_policies())
+            self._learning = asyncio.get_running_loop().create_task(self._learn_ranks())
 
-    async def _learn_policies(self) -> None:
+    async def _learn_ranks(self) -> None:
         for space in {*self.settings.scopes, *self.files.outbox.spaces}:
             found = await self.files.reader.snapshot(
                 lambda c, s=space: space_view.load_policies(c, s)  # type: ignore[misc]
             )
-            self._policies[space] = found
-
-    def _policies_of(self, space: str) -> Policies:
-        return self._policies.get(space, NO_POLICIES)
+            self._ranks[space] = _RANKS[found.space.priority]
 
     def _rank(self, space: str) -> int:
-        return _RANKS[self._policies_of(space).space.priority]
+        return self._ranks.get(space, 1)
 
     def _unix_ms(self) -> int:
         """The hub's time as far as it is known, else this machine's."""

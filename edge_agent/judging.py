@@ -150,7 +150,10 @@ class Judge:
             if self.scope is not None and not self.scope.covers(named.collection):
                 raise Refusal("OUT_OF_SCOPE", f"{self.space}/{named.collection} is not kept here")
         for request in write.requests:
-            if request.collection.startswith(RESERVED_PREFIX):
+            reserved = request.collection.startswith(RESERVED_PREFIX)
+            if reserved and write.system:
+                continue
+            if reserved:
                 raise Refusal("RESERVED_COLLECTION", f"{request.collection} is the system's")
             strict = self.view.policies.space.strict
             if strict and not self.view.policies.declared(request.collection):

@@ -31,7 +31,7 @@ class Context:
 class Write:
     """One commit asked for. Without a context its author has seen the state at the time of the
     commit. A `commit_id` chosen by the client makes a retry find the first commit. Without a level
-    the policy decides."""
+    the policy decides. `system`: it may write the system's own records."""
 
     space: str
     requests: tuple[Request, ...]
@@ -43,6 +43,7 @@ class Write:
     causation_id: bytes = b""
     level: Level | None = None
     bound: WriteBound = NO_WRITE_BOUND
+    system: bool = False
 
     @property
     def size_bytes(self) -> int:

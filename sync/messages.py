@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from sync.commit import OpId, Outcome
+from sync.names import collection_of, is_inbox
 from sync.position import Cursor, Epoch, Position
 
 PROTOCOL_VERSIONS = (1,)
@@ -25,7 +26,12 @@ class Scope:
     collections: frozenset[str] = frozenset()
 
     def covers(self, collection: str) -> bool:
-        return self.whole or collection in self.collections or collection.startswith("_")
+        """Whether a collection is in it; its conflicts go with it, and policies with everything."""
+        if self.whole or collection in self.collections:
+            return True
+        return collection.startswith("_") and (
+            not is_inbox(collection) or collection_of(collection) in self.collections
+        )
 
 
 @dataclass(frozen=True, slots=True)

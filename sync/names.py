@@ -21,8 +21,29 @@ MAX_ACTOR_CHARS = 128
 MAX_CORRELATION_CHARS = 128
 
 _NAME = re.compile(rf"[A-Za-z][A-Za-z0-9._-]{{0,{MAX_NAME_CHARS - 1}}}")
-_COLLECTION = re.compile(rf"[A-Za-z_][A-Za-z0-9._-]{{0,{MAX_NAME_CHARS - 1}}}")
+_COLLECTION = re.compile(rf"(?:_[a-z]+\.)?[A-Za-z_][A-Za-z0-9._-]{{0,{MAX_NAME_CHARS - 1}}}")
+"""A reserved collection may be named after another: `_conflicts.tasks`."""
+
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+
+
+INBOX_PREFIX = "_conflicts."
+"""Before a collection's name: where its conflicts wait for a person (see sync.inbox)."""
+
+
+def inbox_of(collection: str) -> str:
+    """Where the conflicts of a collection wait."""
+    return INBOX_PREFIX + collection
+
+
+def is_inbox(collection: str) -> bool:
+    """Whether conflicts of another collection wait there."""
+    return collection.startswith(INBOX_PREFIX)
+
+
+def collection_of(inbox: str) -> str:
+    """The collection whose conflicts wait there."""
+    return inbox.removeprefix(INBOX_PREFIX)
 
 
 class InvalidName(ValueError):

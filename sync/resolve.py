@@ -27,13 +27,11 @@ from sync.working import OPEN_KINDS, Conflict, Key, Rejected, Resolution, Workin
 
 __all__ = ["OPEN_KINDS", "Conflict", "Key", "Rejected", "Resolution", "Resolver", "Working"]
 
-
 _PATCH = int(Kind.PATCH)  # comparing with the member costs more than the comparison
 
 
-def _of_the_present(epoch: int, revision: int) -> int:
+def _of_the_present(_epoch: int, revision: int) -> int:
     """For a hub that has had one history only."""
-    del epoch
     return revision
 
 
@@ -176,6 +174,8 @@ class _Commit:
         else:
             if self.kind is not OutcomeKind.APPLIED:
                 self.result.outcomes[self.index] = self._outcome()
+        made, records = self.result.conflicts, self.resolver.records
+        made[conflicts:] = [c.leaving(records.get((c.collection, c.key))) for c in made[conflicts:]]
 
     def _outcome(self) -> Outcome:
         if self.by is None or self.kind is OutcomeKind.MERGED:
@@ -438,7 +438,7 @@ class _Commit:
             Conflict(
                 self.index, self.author.revision, self.batch.collections[op], self.batch.keys[op],
                 name, kind, ours, ours_value, self.author.part, theirs_value, winner, algorithm,
-                reason,
+                reason, self.batch.kinds[op], self.author.base,
             )
         )  # fmt: skip
 

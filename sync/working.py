@@ -8,10 +8,11 @@ beside the value, so that whether a write is concurrent is known unparsed.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from sync.commit import Extra, Outcome
 from sync.context import Part
+from sync.policy import RESERVED_PREFIX
 from sync.values import Document
 
 Key = tuple[str, str]
@@ -117,7 +118,10 @@ class Working:
 class Conflict:
     """Two versions that did not know of each other, and which one stands.
 
-    `field` is empty for a whole record. A value of None means removed.
+    `field` is empty for a whole record. A value of None means removed. `op` is the kind of the
+    operation whose payload `theirs_value` is where it was on a whole record; `base` the revision
+    that its author had seen; `left` the revision of the record after the commit, zero if there is
+    none.
     """
 
     index: int
@@ -133,11 +137,20 @@ class Conflict:
     winner: str
     algorithm: str
     reason: str = ""
+    op: int = 0
+    base: int = 0
+    left: int = 0
+
+    def leaving(self, record: Working | None) -> Conflict:
+        """The conflict, with what its commit has left of the record."""
+        return replace(self, left=0 if record is None or record.deleted else record.revision)
 
     @property
     def state(self) -> str:
-        """Rejected work waits for a person; what a rule decided does not."""
-        return "open" if self.kind in OPEN_KINDS else "auto"
+        """Rejected work waits for a person; what a rule decided does not, nor what concerns the
+        system's own records."""
+        waits = self.kind in OPEN_KINDS and not self.collection.startswith(RESERVED_PREFIX)
+        return "open" if waits else "auto"
 
 
 OPEN_KINDS = frozenset({"rejected", "precondition"})

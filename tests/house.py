@@ -22,7 +22,7 @@ from typing import Any
 from cloud_hub import hub as hubs
 from edge_agent import daemon as edges
 from edge_agent.uplink import insecure
-from holdfast import AsyncClient
+from holdfast import AsyncClient, Conflict
 from holdfast.host.clock import Clock
 from holdfast.v1 import admin_service_pb2 as admin
 from holdfast.v1 import edge_service_pb2 as edge_pb
@@ -156,12 +156,10 @@ class House:
         assert isinstance(answer, admin.SetPolicyResponse)
         return answer.policy.revision
 
-    async def conflicts(self, space: str = SPACE) -> list[admin.Conflict]:
-        """The newest conflicts of a space."""
-        request = admin.ListConflictsRequest(space=space, page_size=1_000)
-        answer = await self.keeper("hub").request("AdminService.ListConflicts", request)
-        assert isinstance(answer, admin.ListConflictsResponse)
-        return list(answer.conflicts)
+    async def conflicts(self, space: str = SPACE) -> list[Conflict]:
+        """The newest conflicts of a space, as the hub has them."""
+        found = self.keeper("hub").conflicts(space, states=(), page_size=1_000)
+        return [conflict async for conflict in found]
 
     # -- what is to hold in the end --------------------------------------------
 

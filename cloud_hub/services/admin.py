@@ -10,8 +10,7 @@ from typing import Any
 import grpc
 
 import holdfast
-from cloud_hub import conflicts, digests, fleet, heads, origins, policies, records
-from cloud_hub.conflicts import Logged
+from cloud_hub import conflicts, digests, fleet, heads, policies, records
 from cloud_hub.fleet import EdgeCursor
 from cloud_hub.ingest import Ingest
 from cloud_hub.services.state import page_size
@@ -21,15 +20,12 @@ from cloud_hub.submissions import Receipt, Requested
 from holdfast.host.clock import Clock
 from holdfast.host.door import Refusal
 from holdfast.v1 import admin_service_pb2 as pb
-from holdfast.v1 import record_pb2 as record
 from holdfast.v1 import replication_service_pb2 as replication
 from sync import names, values
-from sync.clock import SUSPECT_SKEW_MS
 from sync.codec import requests as convert
 from sync.commit import Precondition, Version
-from sync.context import Part
 from sync.policy import POLICIES, SPACE_KEY, InvalidPolicy, parse_collection, parse_space
-from sync.position import ID_BYTES, MAX_NUMBER, Position, parse_number
+from sync.position import ID_BYTES, MAX_NUMBER, Position
 from sync.reduce import Put
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -177,26 +173,6 @@ class AdminService:
         version = Version(head.epoch if head else 0, at)
         return (Precondition(POLICIES, key, version=version),)
 
-    async def ListConflicts(
-        self, request: pb.ListConflictsRequest, context: Context
-    ) -> pb.ListConflictsResponse:
-        """The log of conflicts, newest first."""
-        del context
-        space, size = names.check_space(request.space), page_size(request.page_size)
-        before = _place(request.page_token)
-
-        async def work(tx: Transaction) -> tuple[list[Logged], dict[int, bytes]]:
-            rows = await conflicts.page(tx, space, before, size, open_only=request.open_only)
-            parts = [p for row in rows for p in (row.conflict.ours, row.conflict.theirs) if p]
-            return rows, await origins.names(tx, {part.origin for part in parts})
-
-        rows, known = await self._driver.read(work)
-        last = rows[-1].place if len(rows) == size else None
-        return pb.ListConflictsResponse(
-            conflicts=[_conflict(space, row, known) for row in rows],
-            next_page_token=f"{last[0]}.{last[1]}" if last else "",
-        )
-
 
 def resident_bytes() -> int:
     """Resident memory of this process."""
@@ -255,39 +231,3 @@ def _policy(key: str, stored: records.StoredRecord) -> pb.Policy:
         json=stored.working.value.decode(),
         revision=stored.working.revision,
     )
-
-
-def _place(token: str) -> tuple[int, int]:
-    if not token:
-        return conflicts.NEWEST
-    revision, _, idx = token.partition(".")
-    try:
-        return parse_number(revision), parse_number(idx)
-    except ValueError:
-        raise Refusal("PAGE_TOKEN_INVALID") from None
-
-
-def _conflict(space: str, row: Logged, known: dict[int, bytes]) -> pb.Conflict:
-    conflict = row.conflict
-    message = pb.Conflict(
-        id=row.id,
-        collection=conflict.collection,
-        key=conflict.key,
-        field=conflict.field,
-        revision=conflict.revision,
-        kind=conflict.kind,
-        theirs=_side(space, conflict.theirs, conflict.theirs_value, known),
-        winner=conflict.winner,
-        algorithm=conflict.algorithm,
-        state=row.state,
-        reason=conflict.reason,
-        clock_suspect=abs(row.skew_ms) > SUSPECT_SKEW_MS,
-    )
-    if conflict.ours is not None:
-        message.ours.CopyFrom(_side(space, conflict.ours, conflict.ours_value, known))
-    return message
-
-
-def _side(space: str, part: Part, value: bytes | None, known: dict[int, bytes]) -> pb.ConflictSide:
-    op_id = record.OpId(origin=known.get(part.origin, b""), space=space, seq=part.seq)
-    return pb.ConflictSide(op_id=op_id, stamp=part.stamp, json=(value or b"").decode())

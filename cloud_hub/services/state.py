@@ -60,7 +60,13 @@ class StateService:
 
     async def Commit(self, request: pb.CommitRequest, context: Context) -> pb.CommitResponse:
         """Decides a commit."""
-        wanted = convert.commit_from(request)
+        return await self.commit(convert.commit_from(request), context)
+
+    async def commit(
+        self, wanted: convert.CommitRequest, context: Context, *, system: bool = False
+    ) -> pb.CommitResponse:
+        """Decides a commit that another door of the hub asks for; `system` may write the system's
+        own records."""
         token = await self._sessions.ready(wanted.space, wanted.session_token, context)
         seen = wanted.context
         submission = Requested(
@@ -74,6 +80,7 @@ class StateService:
             causation_id=wanted.causation_id,
             retryable=bool(wanted.commit_id),
             level=wanted.level,
+            system=system,
         )
         receipt = await self._ingest.submit(submission)
         assert isinstance(receipt, Receipt), receipt
@@ -89,33 +96,37 @@ class StateService:
     async def Get(self, request: pb.GetRequest, context: Context) -> pb.GetResponse:
         """Reads one record."""
         space, key = names.check_space(request.space), _key(request.collection, request.key)
-        level = convert.read_level_from(request).level or Level.STRONG
+        convert.check_level(request.level)
         token = await self._sessions.ready(space, request.session_token, context)
         position, found = await self._reads.get(space, [key], request.as_of_revision)
-        answer = _answer(position, token, level)
         if not found:
-            path = f"{space}/{request.collection}/{request.key} does not exist"
-            raise Refusal("RECORD_NOT_FOUND", path, metadata=convert.absence(answer))
-        return pb.GetResponse(record=_record(position.epoch, found[0]), answer=answer)
+            raise Refusal(
+                "RECORD_NOT_FOUND",
+                f"{space}/{request.collection}/{request.key} does not exist",
+                metadata={"epoch": str(position.epoch), "revision": str(position.revision)},
+            )
+        return pb.GetResponse(
+            record=record_to(position.epoch, found[0]), answer=_answer(position, token)
+        )
 
     async def BatchGet(self, request: pb.BatchGetRequest, context: Context) -> pb.BatchGetResponse:
         """Reads records at one position."""
         space = names.check_space(request.space)
-        level = convert.read_level_from(request).level or Level.STRONG
+        convert.check_level(request.level)
         _check_count("names", len(request.names), MAX_NAMES)
         keys = [_key(name.collection, name.key) for name in request.names]
         token = await self._sessions.ready(space, request.session_token, context)
         position, found = await self._reads.get(space, keys)
         return pb.BatchGetResponse(
-            records=[_record(position.epoch, each) for each in found],
-            answer=_answer(position, token, level),
+            records=[record_to(position.epoch, each) for each in found],
+            answer=_answer(position, token),
         )
 
     async def List(self, request: pb.ListRequest, context: Context) -> pb.ListResponse:
         """Reads a page of a collection."""
         space = names.check_space(request.space)
         collection = names.check_collection(request.collection)
-        level = convert.read_level_from(request).level or Level.STRONG
+        convert.check_level(request.level)
         size = page_size(request.page_size)
         scan = request.scan_limit or max(DEFAULT_SCAN, size)
         _check_count("scan_limit", scan, MAX_SCAN)
@@ -125,10 +136,10 @@ class StateService:
             Filter(request.filter),
         )  # fmt: skip
         return pb.ListResponse(
-            records=[_record(page.position.epoch, each) for each in page.records],
+            records=[record_to(page.position.epoch, each) for each in page.records],
             next_page_token=page.next_key,
             scanned=page.scanned,
-            answer=_answer(page.position, token, level),
+            answer=_answer(page.position, token),
         )
 
     async def History(self, request: pb.HistoryRequest, context: Context) -> pb.HistoryResponse:
@@ -309,20 +320,18 @@ def _number(token: str) -> int:
 
 
 def _answer(position: Position, token: SessionToken, level: Level = Level.EVENTUAL) -> pb.Answer:
-    """Whatever level was asked for is kept here: a read is of the database, by a statement that
-    began after the request, so nothing that was acknowledged is missing in it."""
     return pb.Answer(
         level=int(level),  # type: ignore[arg-type]
         position=convert.position_to(position),
         session_token=token.saw(position, {}).encode(),
         staleness_ms=0,
         includes_pending=False,
-        new_session=token.is_new,
         context=convert.context_to(position.epoch, position.revision, ()),
     )
 
 
-def _record(epoch: int, found: Found) -> record.Record:
+def record_to(epoch: int, found: Found) -> record.Record:
+    """A record as it travels."""
     return record.Record(
         collection=found.collection,
         key=found.key,
@@ -339,7 +348,7 @@ def _change(position: Position, event: Event, change: Changed) -> pb.Change:
         change.collection, change.key, change.value, change.deleted, event.revision,
         event.op_id.origin, event.op_id.seq, event.stamp, event.actor,
     )  # fmt: skip
-    return pb.Change(record=_record(position.epoch, found), previous_revision=change.previous)
+    return pb.Change(record=record_to(position.epoch, found), previous_revision=change.previous)
 
 
 def _entry(position: Position, step: Step) -> pb.HistoryEntry:

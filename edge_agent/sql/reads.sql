@@ -24,3 +24,12 @@ WHERE space = ? AND collection = ? AND key > ? AND key >= ? AND key < ? ORDER BY
 
 -- name: policies
 SELECT key, value FROM records WHERE space = ? AND collection = '_policies' AND deleted = 0
+
+-- name: inbox_page
+SELECT collection, key FROM records
+WHERE space = ?1 AND collection > ?2 AND collection < ?3 AND key < ?4 AND deleted = 0
+ORDER BY key DESC LIMIT ?5;
+
+-- name: inbox_place
+SELECT collection FROM records
+WHERE space = ?1 AND collection > ?2 AND collection < ?3 AND key = ?4 AND deleted = 0;

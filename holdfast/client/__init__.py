@@ -30,6 +30,12 @@ from holdfast.client.commits import (
     Put,
     Receipt,
 )
+from holdfast.client.conflicts import (
+    Conflict,
+    ConflictAnswer,
+    ConflictSide,
+    ConflictState,
+)
 from holdfast.client.records import (
     Actor,
     ActorKind,
@@ -54,6 +60,10 @@ __all__ = [
     "Change",
     "Client",
     "CommitEvent",
+    "Conflict",
+    "ConflictAnswer",
+    "ConflictSide",
+    "ConflictState",
     "Context",
     "Delete",
     "Event",

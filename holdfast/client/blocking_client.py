@@ -4,16 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Self, Unpack
+from typing import Any, Literal, Self, Unpack
 
 from google.protobuf.message import Message
 
 from holdfast.client import address as addresses
+from holdfast.client import values
 from holdfast.client.blocking_transport import BlockingTransport, Watch
 from holdfast.client.call import Call, method
 from holdfast.client.commits import History, Op, OpId, Outcome, Receipt
+from holdfast.client.conflicts import (
+    AnswerOptions,
+    Conflict,
+    ConflictListing,
+    Conflicts,
+    ConflictState,
+)
 from holdfast.client.limits import CONNECT_TIMEOUT_S, READ_TIMEOUT_S, WAIT_TIMEOUT_S
-from holdfast.client.options import CommitOptions, LevelOptions, ReadOptions, WriteOptions
+from holdfast.client.options import CommitOptions, ReadOptions, WriteOptions
 from holdfast.client.reads import Listing, Reads
 from holdfast.client.records import Actor, JsonObject, Position, Record
 from holdfast.client.session import Session
@@ -46,7 +54,7 @@ class Client:
     robot, human, ai, system. Paths are space/collection/key.
 
     A client is a session: every answer is at least as new as what it has seen before, per space,
-    also at another door if its `token` is handed on. Nothing is promised across sessions; see
+    also at another door if its `tokens` are handed on. Nothing is promised across sessions; see
     `session`.
 
     Every method raises a subclass of `holdfast.errors.HoldfastError`. Requests are sent again by
@@ -58,10 +66,9 @@ class Client:
         address: str | None = None,
         actor: Actor | tuple[str, str] | None = None,
         *,
-        tokens: Mapping[str, bytes] | str | None = None,
+        tokens: Mapping[str, bytes] | None = None,
         connect_timeout_s: float = CONNECT_TIMEOUT_S,
         transport: BlockingTransport | None = None,
-        **levels: Unpack[LevelOptions],
     ) -> None:
         if transport is None:
             transport = BlockingTransport(addresses.find(address), connect_timeout_s)
@@ -69,32 +76,22 @@ class Client:
         self._actor = None if actor is None else actor_of(actor)
         self._session = Session(tokens)
         self._writes = Writes(self._actor, self._session)
-        self._reads = Reads(self._session, levels)
+        self._reads = Reads(self._session)
+        self._conflicts = Conflicts(self._writes)
 
     def session(
         self,
         actor: Actor | tuple[str, str] | None = None,
-        tokens: Mapping[str, bytes] | str | None = None,
-        **levels: Unpack[LevelOptions],
+        tokens: Mapping[str, bytes] | None = None,
     ) -> Self:
-        """Another session over the same connection; closing either closes that.
-
-        `tokens`, or `token` of another session, make it go on from what that one has seen. The
-        rest is what its reads promise where they do not say otherwise: `level`, or `max_staleness`
-        (seconds) and `max_behind` for level bounded.
-        """
+        """Another session over the same connection; closing either closes that."""
         actor = self._actor if actor is None else actor
-        return type(self)(actor=actor, tokens=tokens, transport=self._transport, **levels)
+        return type(self)(actor=actor, tokens=tokens, transport=self._transport)
 
     @property
     def tokens(self) -> dict[str, bytes]:
         """What this session has seen, per space: hand it to a session at another door."""
         return self._session.tokens
-
-    @property
-    def token(self) -> str:
-        """The same as one text, to be stored or sent; a session begun with it goes on from here."""
-        return self._session.token_text
 
     @property
     def address(self) -> str:
@@ -202,6 +199,63 @@ class Client:
         """
         state = WatchState(Watched(path, filter, include_pending), resume)
         return Watch(self._transport, state, bookmarks=bookmarks)
+
+    # -- conflicts -----------------------------------------------------------------------------
+
+    def conflicts(
+        self,
+        space: str = "default",
+        *,
+        states: Iterable[ConflictState | str] = (ConflictState.OPEN,),
+        collection: str = "",
+        key_prefix: str = "",
+        kinds: Iterable[str] = (),
+        page_size: int = 0,
+    ) -> Iterator[Conflict]:
+        """Conflicts of a space, newest first: those that wait for a person, or those in other
+        states (none: all). An edge knows of those that wait and of their answers, the hub of all.
+        """
+        asked = ConflictListing(
+            space, tuple(states), collection, key_prefix, tuple(kinds), page_size
+        )
+        token = ""
+        while True:
+            page = self._transport.run(self._conflicts.page(asked, token))
+            yield from page.conflicts
+            token = page.next_token
+            if not token:
+                return
+
+    def conflict(self, space: str, id: bytes) -> Conflict:  # noqa: A002 - the interface's word
+        """One conflict, with the record as it is now. Raises NotFound."""
+        return self._transport.run(self._conflicts.get(space, id))
+
+    def resolve(
+        self,
+        conflict: Conflict,
+        choice: Literal["ours", "theirs", "value"],
+        value: Any = None,
+        *,
+        json: str = "",
+        **options: Unpack[AnswerOptions],
+    ) -> BlockingReceipt:
+        """Says what shall stand of a conflict: what the hub had, what came, or another `value` (of
+        the field, or an object for the record; None removes it). `json` is that value as text.
+
+        It is a commit, on the condition that the record is as the conflict left it, or as it was
+        `seen`; else it raises RevisionMismatch. At an edge it is durable when this returns, without
+        a network too, and the hub checks the condition again.
+        """
+        if choice == "value" and value is not None:
+            json = values.encode_field(value)
+        steps = self._conflicts.resolve(conflict, choice, json, options)
+        return self._receipt(self._transport.run(steps))
+
+    def undo(self, conflict: Conflict, **options: Unpack[AnswerOptions]) -> BlockingReceipt:
+        """Puts back what lost; or, of what a person did, what stood before. An undo can be undone.
+        Conditions and errors as of `resolve`."""
+        steps = self._conflicts.undo(conflict, options)
+        return self._receipt(self._transport.run(steps))
 
     # -- outcomes and waiting ------------------------------------------------------------------
 

@@ -18,13 +18,18 @@ from google.protobuf.message_factory import GetMessageClass
 
 from holdfast.client.limits import MAX_MESSAGE_BYTES
 from holdfast.errors import ResourceExhausted
-from holdfast.v1 import admin_service_pb2, edge_service_pb2, state_service_pb2
+from holdfast.v1 import (
+    admin_service_pb2,
+    conflict_service_pb2,
+    edge_service_pb2,
+    state_service_pb2,
+)
 
 T = TypeVar("T")
 
 _SERVICES: dict[str, ServiceDescriptor] = {
     name: service
-    for module in (state_service_pb2, edge_service_pb2, admin_service_pb2)
+    for module in (state_service_pb2, conflict_service_pb2, edge_service_pb2, admin_service_pb2)
     for name, service in module.DESCRIPTOR.services_by_name.items()
 }
 

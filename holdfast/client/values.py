@@ -23,8 +23,13 @@ def encode(value: Mapping[str, Any] | str) -> str:
         return encodable(value)
     if not isinstance(value, Mapping):
         raise InvalidArgument("NOT_AN_OBJECT", f"a value is a mapping, not a {type(value)}")
+    return encode_field(dict(value))
+
+
+def encode_field(value: Any) -> str:
+    """The text of any JSON value. Raises InvalidArgument INVALID_JSON, LONE_SURROGATE."""
     try:
-        text = json.dumps(dict(value), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     except (TypeError, ValueError, RecursionError) as error:
         raise InvalidArgument("INVALID_JSON", f"the value: {error}") from error
     return encodable(text)

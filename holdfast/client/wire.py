@@ -121,21 +121,23 @@ def _add_to(op: Add, message: pb.AddOp) -> None:
         message.deltas[values.encodable(name)] = delta
 
 
+def version_to(version: Version) -> pb.Version:
+    """Which state of a record."""
+    return pb.Version(
+        epoch=version.epoch,
+        revision=version.revision,
+        origin=version.origin,
+        seq=version.seq,
+        pending=version.pending,
+    )
+
+
 def expect_to(expect: Expect) -> pb.Precondition:
     """Raises InvalidArgument for a path that is none."""
     _, collection, key = record_path(values.encodable(expect.path))
     message = pb.Precondition(collection=collection, key=key)
     if expect.version is not None:
-        version = expect.version
-        message.version.CopyFrom(
-            pb.Version(
-                epoch=version.epoch,
-                revision=version.revision,
-                origin=version.origin,
-                seq=version.seq,
-                pending=version.pending,
-            )
-        )
+        message.version.CopyFrom(version_to(expect.version))
     else:
         message.exists = bool(expect.exists)
     return message
@@ -189,7 +191,6 @@ def answer_from(message: state.Answer) -> Answer:
         staleness_ms=message.staleness_ms if message.HasField("staleness_ms") else None,
         includes_pending=message.includes_pending,
         context=context_from(message.context) if message.HasField("context") else None,
-        new_session=message.new_session,
     )
 
 

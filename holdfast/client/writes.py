@@ -49,7 +49,7 @@ class Writes:
     ) -> None:
         self._actor = actor
         self._session = session
-        self._new_id = new_id
+        self.new_id = new_id
 
     def put(self, path: str, value: JsonObject | str, options: WriteOptions) -> Steps[Receipt]:
         """See `AsyncClient.put`."""
@@ -88,6 +88,10 @@ class Writes:
         """See `AsyncClient.commit`."""
         call = self._call(tuple(ops), options)
         response: state.CommitResponse = yield call
+        return self.receipt(response)
+
+    def receipt(self, response: state.CommitResponse) -> Receipt:
+        """What an answer to a commit says; the session has seen it."""
         answer = wire.answer_from(response.answer)
         space = response.op_id.space
         self._session.learn(space, response.answer.session_token, answer.context)
@@ -119,7 +123,7 @@ class Writes:
             ops=map(wire.op_to, ops),
             preconditions=map(wire.expect_to, options.get("expect", ())),
             level=wire.level_to(options.get("level")),
-            actor=wire.actor_to(self._author(options)),
+            actor=wire.actor_to(self.author(options.get("actor"))),
             correlation_id=values.encodable(options.get("correlation_id", "")),
             causation_id=options.get("causation_id", b""),
         )
@@ -128,7 +132,7 @@ class Writes:
         if context is not None:
             request.context.CopyFrom(wire.context_to(context))
         retry = options.get("retry", True)
-        request.commit_id = options.get("commit_id") or (self._new_id() if retry else b"")
+        request.commit_id = options.get("commit_id") or (self.new_id() if retry else b"")
         return Call(
             method("StateService.Commit"),
             request,
@@ -137,8 +141,9 @@ class Writes:
             commit_id=request.commit_id,
         )
 
-    def _author(self, options: CommitOptions) -> Actor:
-        actor = options.get("actor", self._actor)
+    def author(self, named: Actor | tuple[str, str] | None = None) -> Actor:
+        """Who writes: who is named, or the actor of the client. Raises InvalidArgument."""
+        actor = self._actor if named is None else named
         if actor is None:
             raise InvalidArgument(
                 "MALFORMED_REQUEST",

@@ -13,7 +13,7 @@ from typing import Any, cast
 
 from holdfast.client import AsyncClient
 from holdfast.demo.children import EDGES, SPACE
-from holdfast.shell import asking
+from holdfast.shell import asking, printing
 from holdfast.v1 import admin_service_pb2 as admin
 from holdfast.v1 import edge_service_pb2 as edge
 
@@ -127,6 +127,11 @@ class Doors:
         return asking.space_info(admin.SpaceInfo(space=SPACE))
 
     async def _conflicts(self) -> tuple[Document, ...]:
-        request = admin.ListConflictsRequest(space=SPACE, page_size=RECENT)
-        answer = await self.hub.request("AdminService.ListConflicts", request)
-        return tuple(map(asking.conflict, cast(admin.ListConflictsResponse, answer).conflicts))
+        found = self.hub.conflicts(SPACE, states=(), page_size=RECENT)
+        recent: list[Document] = []
+        async for conflict in found:
+            recent.append(printing.conflict_document(conflict))
+            if len(recent) == RECENT:
+                break
+        await found.aclose()  # type: ignore[attr-defined]
+        return tuple(recent)

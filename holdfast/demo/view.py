@@ -168,5 +168,5 @@ def commands_to_try(house: House) -> list[str]:
     return [
         f"{shown}{os.sep}edge-agent status{edge}",
         f"{shown}{os.sep}edge-agent watch default/tasks{edge}",
-        f"{shown}{os.sep}cloud-hub conflicts default --limit 5{hub}",
+        f"{shown}{os.sep}cloud-hub conflicts list default --limit 5{hub}",
     ]

@@ -164,36 +164,6 @@ def space_info(info: admin.SpaceInfo) -> Document:
     }
 
 
-def conflict(info: admin.Conflict) -> Document:
-    """What was written concurrently, and what was decided."""
-    return {
-        "id": info.id.hex(),
-        "collection": info.collection,
-        "key": info.key,
-        "field": info.field or None,
-        "revision": info.revision,
-        "kind": info.kind,
-        "winner": info.winner,
-        "algorithm": info.algorithm,
-        "state": info.state,
-        "reason": info.reason or None,
-        "clock_suspect": info.clock_suspect,
-        "ours": _side(info.ours) if info.HasField("ours") else None,
-        "theirs": _side(info.theirs),
-    }
-
-
-def _side(side: admin.ConflictSide) -> Document:
-    from holdfast.host.output import Verbatim
-
-    return {
-        "origin": side.op_id.origin.hex(),
-        "seq": side.op_id.seq,
-        "written_ms": side.stamp >> 16,
-        "value": Verbatim(side.json) if side.json else None,
-    }
-
-
 def policy_request(
     space: str, collection: str, json: str, revision: int, actor: tuple[str, str]
 ) -> admin.SetPolicyRequest:

@@ -1,10 +1,9 @@
-"""status, edges, spaces, conflicts, policies: what only a hub is asked."""
+"""status, edges, spaces, policies: what only a hub is asked."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -29,12 +28,11 @@ EDGE_COLUMNS = (
     "software",
 )
 SPACE_COLUMNS = ("space", "revision", "records", "conflicts", "open", "collections")
-CONFLICT_COLUMNS = ("revision", "record", "field", "kind", "winner", "ours", "theirs", "state")
 
 
 def commands(door: Door) -> list[click.Command]:
     """All of them."""
-    return [make(door) for make in (_status, _edges, _spaces, _conflicts, _policies)]
+    return [make(door) for make in (_status, _edges, _spaces, _policies)]
 
 
 def _status(door: Door) -> click.Command:
@@ -116,40 +114,6 @@ def _space_row(info: printing.Document) -> tuple[printing.Document, Sequence[Any
         info["conflicts"],
         info["open_conflicts"],
         ", ".join(digests),
-    )
-
-
-def _conflicts(door: Door) -> click.Command:
-    @click.command("conflicts", epilog=epilog("cloud-hub conflicts default --limit 10"))
-    @click.argument("space", default="default")
-    @click.option("--open", "open_only", is_flag=True, help="Only those that wait for a person.")
-    @click.option("--limit", type=click.IntRange(min=1), default=100, show_default=True)
-    @door.takes_client
-    @output_option
-    def conflicts(space: str, open_only: bool, limit: int, client: Client, output: Output) -> None:
-        """List what was written concurrently and lost, newest first. JSON: one object a line."""
-        from holdfast.shell import asking
-        from holdfast.v1 import admin_service_pb2 as pb
-
-        request = pb.ListConflictsRequest(space=space, open_only=open_only)
-        found = asking.pages(client, "AdminService.ListConflicts", request, "conflicts")
-        rows = (_conflict_row(asking.conflict(info)) for info in islice(found, limit))
-        printing.show(output, CONFLICT_COLUMNS, rows)
-
-    return conflicts
-
-
-def _conflict_row(info: printing.Document) -> tuple[printing.Document, Sequence[Any]]:
-    ours, theirs = info["ours"] or {}, info["theirs"]
-    return info, (
-        info["revision"],
-        f"{info['collection']}/{info['key']}",
-        info["field"] or "(record)",
-        info["kind"] + (f" ({info['reason']})" if info["reason"] else ""),
-        info["winner"],
-        ours.get("value"),
-        theirs["value"],
-        info["state"],
     )
 
 

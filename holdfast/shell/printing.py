@@ -10,14 +10,17 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from holdfast.host.commands import ExitCode
 from holdfast.host.output import Output, Verbatim
 
 if TYPE_CHECKING:
     from holdfast.client import (
         Actor,
-        Answer,
         Bookmark,
         CommitEvent,
+        Conflict,
+        ConflictAnswer,
+        ConflictSide,
         HistoryEntry,
         Op,
         OpId,
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
         Position,
         Record,
     )
+    from holdfast.client.blocking_client import BlockingReceipt
 
 Document = dict[str, Any]
 
@@ -140,38 +144,7 @@ def record_document(record: Record) -> Document:
             "seq": version.seq,
             "pending": version.pending,
         },
-        "served": answer_document(record.answer),
     }
-
-
-def answer_document(answer: Answer | None) -> Document | None:
-    """How a record was read; None for one in a change."""
-    if answer is None:
-        return None
-    return {
-        "level": answer.level,
-        "revision": answer.position.revision if answer.position else None,
-        "staleness_ms": answer.staleness_ms,
-        "includes_pending": answer.includes_pending,
-    }
-
-
-def answer_words(answer: Answer | None) -> str:
-    """The level, of which revision, and how old it is at most."""
-    if answer is None or answer.level is None:
-        return "unknown"
-    at = answer.position.revision if answer.position else 0
-    pending = ", with what is pending" if answer.includes_pending else ""
-    return f"{answer.level} at revision {at}, {age_words(answer.staleness_ms)}{pending}"
-
-
-def age_words(staleness_ms: int | None) -> str:
-    """An upper bound of an age."""
-    if staleness_ms is None:
-        return "age unknown"
-    if staleness_ms < 1_000:
-        return f"at most {staleness_ms} ms old"
-    return f"at most {-(-staleness_ms // 1_000)} s old"
 
 
 def version_words(record: Record) -> str:
@@ -264,3 +237,55 @@ def event_words(event: CommitEvent | Bookmark) -> str:
     )
     left = f"{at.revision if at else '-'}  {event.outcome.kind}  {actor_words(event.actor)}"
     return f"{left}  {changed}".rstrip()
+
+
+NO_EFFECT = ("rejected", "lost", "unknown")
+
+
+def receipt(taken: BlockingReceipt, output: Output, options: Document) -> int:
+    """Prints what became of a write, waiting for it if that was asked for; the exit code is REFUSED
+    if it had no effect."""
+    outcome = taken.outcome(options["timeout"]) if options["wait"] else taken.known
+    if output.as_json:
+        output.facts(outcome_document(outcome))
+    else:
+        output.say(f"{outcome_words(outcome)}, commit {outcome.op_id.commit_id.hex()}")
+    return ExitCode.REFUSED if outcome.kind in NO_EFFECT else ExitCode.OK
+
+
+def conflict_document(found: Conflict) -> Document:
+    """What was written concurrently, and what was decided."""
+    _, collection, key = found.path.split("/", 2)
+    return {
+        "id": found.id.hex(),
+        "collection": collection,
+        "key": key,
+        "field": found.field or None,
+        "revision": found.revision,
+        "kind": found.kind,
+        "winner": found.winner,
+        "algorithm": found.algorithm,
+        "state": str(found.state),
+        "reason": found.reason or None,
+        "clock_suspect": found.clock_suspect,
+        "abridged": found.abridged,
+        "base": Verbatim(found.base) if found.base is not None else None,
+        "ours": _side(found.ours) if found.ours is not None else None,
+        "theirs": _side(found.theirs),
+        "answer": _answer(found.answer) if found.answer is not None else None,
+    }
+
+
+def _side(side: ConflictSide) -> Document:
+    return {
+        "origin": side.origin.hex(),
+        "seq": side.seq,
+        "actor": actor_document(side.actor) if side.actor is not None else None,
+        "written_at": moment(side.stamp),
+        "claimed_at": moment(side.claimed),
+        "value": Verbatim(side.json) if side.json is not None else None,
+    }
+
+
+def _answer(said: ConflictAnswer) -> Document:
+    return {"choice": said.choice, "actor": actor_document(said.actor), "note": said.note or None}

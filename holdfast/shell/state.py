@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from holdfast.errors import NotFound
-from holdfast.host.commands import ExitCode, epilog, output_option
+from holdfast.host.commands import epilog, output_option
 from holdfast.host.output import Output, Verbatim
 from holdfast.shell import printing
 from holdfast.shell.arguments import (
@@ -24,11 +24,9 @@ from holdfast.shell.doors import HUB, Door
 
 if TYPE_CHECKING:
     from holdfast.client import Client
-    from holdfast.client.blocking_client import BlockingReceipt
 
 Function = Callable[..., Any]
 
-NO_EFFECT = ("rejected", "lost", "unknown")
 RECORD_COLUMNS = ("path", "revision", "by", "written_at", "value")
 
 FILTER = "A CEL expression over `value` and `key`, such as \"value.state == 'idle'\"."
@@ -47,14 +45,13 @@ def _get(door: Door) -> click.Command:
     @click.command("get", epilog=epilog(f"{door.program} get default/robots/r1"))
     @click.argument("path", metavar="SPACE/COLLECTION/KEY")
     @_as_of(door)
-    @_read_level
     @door.takes_client
     @output_option
-    def get(path: str, as_of: int, level: dict[str, Any], client: Client, output: Output) -> None:
+    def get(path: str, as_of: int, client: Client, output: Output) -> None:
         """Print a record: its value, and on a terminal who wrote it."""
         from holdfast.errors import NotFound
 
-        record = client.get(path, as_of=as_of, **level)
+        record = client.get(path, as_of=as_of)
         if record is None:
             raise NotFound("RECORD_NOT_FOUND", f"there is no {path} here")
         if output.as_json:
@@ -62,8 +59,7 @@ def _get(door: Door) -> click.Command:
         elif output.is_terminal:
             by = printing.actor_words(record.actor)
             facts = {"value": Verbatim(record.json), "revision": printing.version_words(record)}
-            facts |= {"by": by, "written_at": printing.moment(record.stamp)}
-            output.facts(facts | {"served": printing.answer_words(record.answer)})
+            output.facts(facts | {"by": by, "written_at": printing.moment(record.stamp)})
         else:
             output.say(record.json)
 
@@ -78,36 +74,6 @@ def _as_of(door: Door) -> Callable[[Function], Function]:
     return lambda function: functools.wraps(function)(functools.partial(function, as_of=0))
 
 
-def _read_level(function: Function) -> Function:
-    """What a read is to promise: options of its own, collected as `level`."""
-    options = (
-        click.option(
-            "--level", type=click.Choice(["eventual", "bounded", "strong"]),
-            help="What the answer must promise. Default: that of the collection.",
-        ),
-        click.option(
-            "--max-staleness", type=DURATION, metavar="TIME",
-            help="Level bounded: nothing that the hub acknowledged earlier than this is missing.",
-        ),
-        click.option(
-            "--max-behind", type=click.IntRange(min=0), metavar="REVISIONS",
-            help="Level bounded: at most so many known revisions are missing.",
-        ),
-        click.option(
-            "--local-only", is_flag=True,
-            help="Level bounded: never ask the hub; prove it here, or fail.",
-        ),
-    )  # fmt: skip
-    names = ("level", "max_staleness", "max_behind", "local_only")
-
-    @functools.wraps(function)
-    def command(*args: Any, **given: Any) -> Any:
-        level = {name: value for name in names if (value := given.pop(name)) not in (None, False)}
-        return function(*args, level=level, **given)
-
-    return functools.reduce(lambda inner, option: option(inner), reversed(options), command)
-
-
 def _list(door: Door) -> click.Command:
     example = f'{door.program} list default/robots --filter "value.battery < 20"'
 
@@ -115,17 +81,13 @@ def _list(door: Door) -> click.Command:
     @click.argument("path", metavar="SPACE/COLLECTION[/PREFIX]")
     @click.option("--filter", "filter_", default="", help=FILTER)
     @click.option("--limit", type=click.IntRange(min=1), help="At most so many. Default: all.")
-    @_read_level
     @door.takes_client
     @output_option
-    def list_(
-        path: str, filter_: str, limit: int | None, level: dict[str, Any], client: Client,
-        output: Output,
-    ) -> None:  # fmt: skip
+    def list_(path: str, filter_: str, limit: int | None, client: Client, output: Output) -> None:
         """List records in the order of their keys. JSON: one object a line."""
         from itertools import islice
 
-        found = islice(client.list(path, filter=filter_, **level), limit)
+        found = islice(client.list(path, filter=filter_), limit)
         rows = (
             (
                 printing.record_document(record),
@@ -236,16 +198,6 @@ def _conditions(options: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _finish(receipt: BlockingReceipt, output: Output, options: dict[str, Any]) -> int:
-    """Prints what became of a write; REFUSED if it had no effect."""
-    outcome = receipt.outcome(options["timeout"]) if options["wait"] else receipt.known
-    if output.as_json:
-        output.facts(printing.outcome_document(outcome))
-    else:
-        output.say(f"{printing.outcome_words(outcome)}, commit {outcome.op_id.commit_id.hex()}")
-    return ExitCode.REFUSED if outcome.kind in NO_EFFECT else ExitCode.OK
-
-
 def _put(door: Door) -> click.Command:
     examples = (
         f'{door.program} put default/robots/r1 \'{{"x": 1, "name": "anna"}}\'',
@@ -261,7 +213,7 @@ def _put(door: Door) -> click.Command:
     ) -> int:
         """Write a whole record. VALUE is a JSON object, "-" for one on standard input, or
         NAME=VALUE pairs, where a value that is not JSON is a text."""
-        return _finish(
+        return printing.receipt(
             client.put(path, json_object(value), **_conditions(options)), output, options
         )
 
@@ -287,7 +239,7 @@ def _patch(door: Door) -> click.Command:
         if not value and not remove:
             raise click.UsageError("name something to set (NAME=VALUE) or to --remove")
         receipt = client.patch(path, json_object(value), remove, **_conditions(options))
-        return _finish(receipt, output, options)
+        return printing.receipt(receipt, output, options)
 
     return patch
 
@@ -298,7 +250,7 @@ def _delete(door: Door) -> click.Command:
     @_writes(door)
     def delete(path: str, client: Client, output: Output, **options: Any) -> int:
         """Delete a record; its history keeps the last value."""
-        return _finish(client.delete(path, **_conditions(options)), output, options)
+        return printing.receipt(client.delete(path, **_conditions(options)), output, options)
 
     return delete
 
@@ -312,6 +264,8 @@ def _add(door: Door) -> click.Command:
         path: str, deltas: tuple[str, ...], client: Client, output: Output, **options: Any
     ) -> int:
         """Add to counters: fields that the policy of the collection declares as such."""
-        return _finish(client.add(path, additions(deltas), **_conditions(options)), output, options)
+        return printing.receipt(
+            client.add(path, additions(deltas), **_conditions(options)), output, options
+        )
 
     return add

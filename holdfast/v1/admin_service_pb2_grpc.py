@@ -65,11 +65,6 @@ class AdminServiceStub(object):
                 request_serializer=holdfast_dot_v1_dot_admin__service__pb2.SetPolicyRequest.SerializeToString,
                 response_deserializer=holdfast_dot_v1_dot_admin__service__pb2.SetPolicyResponse.FromString,
                 _registered_method=True)
-        self.ListConflicts = channel.unary_unary(
-                '/holdfast.v1.AdminService/ListConflicts',
-                request_serializer=holdfast_dot_v1_dot_admin__service__pb2.ListConflictsRequest.SerializeToString,
-                response_deserializer=holdfast_dot_v1_dot_admin__service__pb2.ListConflictsResponse.FromString,
-                _registered_method=True)
 
 
 class AdminServiceServicer(object):
@@ -118,13 +113,6 @@ class AdminServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def ListConflicts(self, request, context):
-        """The log of conflicts of a space, newest first, in pages.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
 
 def add_AdminServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -157,11 +145,6 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     servicer.SetPolicy,
                     request_deserializer=holdfast_dot_v1_dot_admin__service__pb2.SetPolicyRequest.FromString,
                     response_serializer=holdfast_dot_v1_dot_admin__service__pb2.SetPolicyResponse.SerializeToString,
-            ),
-            'ListConflicts': grpc.unary_unary_rpc_method_handler(
-                    servicer.ListConflicts,
-                    request_deserializer=holdfast_dot_v1_dot_admin__service__pb2.ListConflictsRequest.FromString,
-                    response_serializer=holdfast_dot_v1_dot_admin__service__pb2.ListConflictsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -327,33 +310,6 @@ class AdminService(object):
             '/holdfast.v1.AdminService/SetPolicy',
             holdfast_dot_v1_dot_admin__service__pb2.SetPolicyRequest.SerializeToString,
             holdfast_dot_v1_dot_admin__service__pb2.SetPolicyResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def ListConflicts(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/holdfast.v1.AdminService/ListConflicts',
-            holdfast_dot_v1_dot_admin__service__pb2.ListConflictsRequest.SerializeToString,
-            holdfast_dot_v1_dot_admin__service__pb2.ListConflictsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -45,8 +45,6 @@ class AdminServiceStub:
     """The policy in force for a collection, or for the space."""
     SetPolicy: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.SetPolicyRequest, _admin_service_pb2.SetPolicyResponse]
     """Sets a policy. It is a commit of the space and takes a revision."""
-    ListConflicts: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.ListConflictsRequest, _admin_service_pb2.ListConflictsResponse]
-    """The log of conflicts of a space, newest first, in pages."""
 
 @_typing.type_check_only
 class AdminServiceAsyncStub(AdminServiceStub):
@@ -65,8 +63,6 @@ class AdminServiceAsyncStub(AdminServiceStub):
     """The policy in force for a collection, or for the space."""
     SetPolicy: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.SetPolicyRequest, _admin_service_pb2.SetPolicyResponse]  # type: ignore[assignment]
     """Sets a policy. It is a commit of the space and takes a revision."""
-    ListConflicts: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.ListConflictsRequest, _admin_service_pb2.ListConflictsResponse]  # type: ignore[assignment]
-    """The log of conflicts of a space, newest first, in pages."""
 
 class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
     """Administration of a hub."""
@@ -118,13 +114,5 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_admin_service_pb2.SetPolicyResponse, _abc.Awaitable[_admin_service_pb2.SetPolicyResponse]]:
         """Sets a policy. It is a commit of the space and takes a revision."""
-
-    @_abc_1.abstractmethod
-    def ListConflicts(
-        self,
-        request: _admin_service_pb2.ListConflictsRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_admin_service_pb2.ListConflictsResponse, _abc.Awaitable[_admin_service_pb2.ListConflictsResponse]]:
-        """The log of conflicts of a space, newest first, in pages."""
 
 def add_AdminServiceServicer_to_server(servicer: AdminServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

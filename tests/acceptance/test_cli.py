@@ -223,12 +223,26 @@ def test_conflicts_are_listed(doors: Doors) -> None:
     ok(doors.edge("wait", "--synced"))
     (found,) = [
         one
-        for one in ok(doors.at_hub("conflicts", "default", "--json")).lines
+        for one in ok(doors.at_hub("conflicts", "list", "default", "--json")).lines
         if one["collection"] == "contested"
     ]
     assert found["field"] == "a"
     assert {found["ours"]["value"], found["theirs"]["value"]} == {1, 2}
-    assert "contested/1" in ok(doors.at_hub("conflicts")).out
+    assert "contested/1" in ok(doors.at_hub("conflicts", "list")).out
+    lost = found["ours" if found["winner"] == "theirs" else "theirs"]["value"]
+    id_ = found["id"].lstrip("0")
+    shown = ok(doors.at_hub("conflicts", "show", id_))
+    assert "a\t0\t" in shown.out, "the base stands beside both sides"
+    ok(doors.at_hub("conflicts", "undo", id_, "--note", "it was right", "--actor", "ann:human"))
+    assert ok(doors.at_hub("get", "default/contested/1", "--json")).json["value"]["a"] == lost
+    ok(doors.edge("wait", "--synced"))
+    (undone,) = ok(doors.edge("conflicts", "list", "--state", "undone", "--json")).lines
+    assert (undone["id"], undone["answer"]["note"]) == (found["id"], "it was right")
+    ok(doors.edge("conflicts", "undo", id_, "--wait"))
+    refused = doors.edge("conflicts", "resolve", id_, "ours")
+    assert (refused.code, "undo it" in refused.err) == (1, True)
+    assert "write an id" in doors.edge("conflicts", "show", "nothing").err
+    assert doors.edge("conflicts", "show", "ff").code == 4
 
 
 # -- how it ends -------------------------------------------------------------------------------

@@ -26,8 +26,9 @@ from cloud_hub.heads import Head
 from cloud_hub.origins import Watermark
 from cloud_hub.storage.driver import Driver, StorageRefused, Transaction
 from sync import codec
-from sync.batch import Batch, Decided
-from sync.commit import Kind
+from sync.batch import Batch, Decided, batch_of
+from sync.clock import stamp_at
+from sync.commit import Actor, ActorKind, Commit, Kind
 from sync.context import Part
 from sync.digest import record_digest
 from sync.policy import Policies, Priority, Rule
@@ -272,7 +273,9 @@ def _conflict(revision: int, kind: str = "concurrent", *, ours: bool = True) -> 
 
 async def test_conflicts_newest_first(driver: Driver) -> None:
     found = [_conflict(5), _conflict(5, "rejected"), _conflict(6, ours=False)]
-    rows = conflicts.logged("site", ORIGIN, found, [-3])
+    commit = Commit(b"i" * 16, 5, 0, 0, stamp_at(1_000), Actor("ann", ActorKind.HUMAN), ())
+    batch = batch_of("site", ORIGIN, 1, [commit])
+    rows = conflicts.logged(Decided(batch, 1, 5, (9,), (), {}), found, 1_003)
     assert [row.place for row in rows] == [(5, 0), (5, 1), (6, 0)]
     assert len({row.id for row in rows}) == 3
     await driver.write(lambda tx: conflicts.insert(tx, "site", rows))

@@ -35,6 +35,8 @@ class ConflictRow:
     theirs_value: bytes | None
     winner: str
     kind: str
+    id: bytes
+    state: str
 
 
 @dataclass
@@ -85,7 +87,8 @@ def hub_space(connection: sqlite3.Connection, space: str) -> Space:
         [
             ConflictRow(row[0], row[1], row[2], row[3].decode(), *row[4:])
             for row in connection.execute(
-                "SELECT revision, collection, key, field, ours_value, theirs_value, winner, kind"
+                "SELECT revision, collection, key, field, ours_value, theirs_value, winner, kind,"
+                " id, state"
                 " FROM conflicts WHERE space = ?", (space,)
             )
         ],

@@ -22,6 +22,7 @@ CHECKS: dict[str, Callable[[Evidence], list[str]]] = {
     "hub state": state.hub_is_replay,
     "edge state": state.edges_are_replays,
     "conflict log": conflicts.losers_are_kept,
+    "inbox": conflicts.what_waits_is_in_the_inbox,
     "tombstones": conflicts.nothing_deleted_returns,
     "watch": watches.streams_are_whole,
     "housekeeping": housekeeping.no_rebuild_and_no_alarm,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 
 from sync.commit import Kind, OutcomeKind
+from sync.names import inbox_of, is_inbox
 from tests.blackbox.hub_rows import Entry, Name
 from tests.simulation.evidence import Evidence, Space
 
@@ -28,6 +29,24 @@ def losers_are_kept(found: Evidence) -> list[str]:
                     " and no conflict says what it lost"
                 )
             repeated.add(entry.commit_id)
+    return problems
+
+
+def what_waits_is_in_the_inbox(found: Evidence) -> list[str]:
+    """Each open conflict has an entry among the records, and no entry is of anything else."""
+    problems = []
+    for space in found.spaces.values():
+        waits = {
+            (inbox_of(row.collection), row.id.hex())
+            for row in space.conflicts
+            if row.state != "auto"
+        }
+        entries = {name for name in space.records if is_inbox(name[0])}
+        if waits != entries:
+            problems.append(
+                f"{space.name}: open and not in the inbox {sorted(waits - entries)},"
+                f" in it and not open {sorted(entries - waits)}"
+            )
     return problems
 
 

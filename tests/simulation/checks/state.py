@@ -6,6 +6,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from sync.names import collection_of
+from sync.policy import POLICIES
 from tests.blackbox.hub_rows import Name
 from tests.blackbox.replay import Replay, Value, step
 from tests.simulation.evidence import Evidence, Space, true_digests
@@ -45,7 +47,7 @@ def _judge(sample: Sample, replay: Replay, space: Space) -> list[str]:
     expected = {
         name: state
         for name, state in replay.live(sample.revision).items()
-        if covers is None or name[0] in covers or name[0].startswith("_")
+        if covers is None or collection_of(name[0]) in covers or name[0] == POLICIES
     }
     actual = {
         name: (revision, json.loads(value))

@@ -468,7 +468,7 @@ def test_an_edge_writes_no_collection_of_the_systems() -> None:
     assert (outcome.kind, outcome.reason) == (OutcomeKind.REJECTED, "RESERVED_COLLECTION")
     assert (hub.live("r1"), hub.live("r2"), hub.live("robots", POLICIES)) == (None, "{}", None)
     assert [(c.kind, c.state, c.collection) for c in hub.conflicts] == [
-        ("rejected", "open", "robots"), ("rejected", "open", POLICIES),
+        ("rejected", "open", "robots"), ("rejected", "auto", POLICIES),
     ]  # fmt: skip
 
 

@@ -4,19 +4,22 @@
 INSERT INTO conflicts (
     space, revision, idx, id, collection, key, field, kind, ours_revision, ours_origin,
     ours_seq, ours_stamp, ours_value, theirs_origin, theirs_seq, theirs_stamp, theirs_value,
-    winner, algorithm, state, reason, skew_ms
+    winner, algorithm, state, reason, skew_ms, op, base, left_revision, actor_id, actor_kind,
+    claimed
 )
 SELECT $1, rows.* FROM unnest(
     $2::bigint[], $3::bigint[], $4::bytea[], $5::text[], $6::text[], $7::bytea[], $8::text[],
     $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[], $13::bytea[], $14::bigint[],
     $15::bigint[], $16::bigint[], $17::bytea[], $18::text[], $19::text[], $20::text[],
-    $21::text[], $22::bigint[]
+    $21::text[], $22::bigint[], $23::bigint[], $24::bigint[], $25::bigint[], $26::text[],
+    $27::bigint[], $28::bigint[]
 ) AS rows;
 
 -- name: conflicts_list
 SELECT space, revision, idx, id, collection, key, field, kind, ours_revision, ours_origin,
     ours_seq, ours_stamp, ours_value, theirs_origin, theirs_seq, theirs_stamp,
-    theirs_value, winner, algorithm, state, reason, skew_ms
+    theirs_value, winner, algorithm, state, reason, skew_ms, op, base, left_revision,
+    actor_id, actor_kind, claimed, answer
 FROM conflicts
 WHERE space = $1 AND (revision, idx) < ($2, $3)
 ORDER BY revision DESC, idx DESC LIMIT $4;
@@ -24,7 +27,8 @@ ORDER BY revision DESC, idx DESC LIMIT $4;
 -- name: conflicts_list_open
 SELECT space, revision, idx, id, collection, key, field, kind, ours_revision, ours_origin,
     ours_seq, ours_stamp, ours_value, theirs_origin, theirs_seq, theirs_stamp,
-    theirs_value, winner, algorithm, state, reason, skew_ms
+    theirs_value, winner, algorithm, state, reason, skew_ms, op, base, left_revision,
+    actor_id, actor_kind, claimed, answer
 FROM conflicts
 WHERE space = $1 AND (revision, idx) < ($2, $3) AND state = 'open'
 ORDER BY revision DESC, idx DESC LIMIT $4;
@@ -33,3 +37,16 @@ ORDER BY revision DESC, idx DESC LIMIT $4;
 SELECT
     (SELECT count(*) FROM conflicts WHERE space = $1),
     (SELECT count(*) FROM conflicts WHERE space = $1 AND state = 'open');
+
+-- name: conflicts_at
+SELECT space, revision, idx, id, collection, key, field, kind, ours_revision, ours_origin,
+    ours_seq, ours_stamp, ours_value, theirs_origin, theirs_seq, theirs_stamp,
+    theirs_value, winner, algorithm, state, reason, skew_ms, op, base, left_revision,
+    actor_id, actor_kind, claimed, answer
+FROM conflicts
+WHERE space = $1 AND revision = $2
+ORDER BY idx;
+
+-- name: conflicts_answer
+UPDATE conflicts SET state = $4, answer = $5
+WHERE space = $1 AND revision = $2 AND id = $3;

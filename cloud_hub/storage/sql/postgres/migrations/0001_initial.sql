@@ -96,7 +96,7 @@ CREATE INDEX commit_ids_by_time ON commit_ids (decided_ms);
 -- deleted record keeps its last value; its digest is zero.
 CREATE TABLE records (
     space          text COLLATE "C" NOT NULL,
-    collection     text COLLATE "C" NOT NULL CHECK (octet_length(collection) BETWEEN 1 AND 64),
+    collection     text COLLATE "C" NOT NULL CHECK (octet_length(collection) BETWEEN 1 AND 80),
     key            text COLLATE "C" NOT NULL CHECK (octet_length(key) BETWEEN 1 AND 512),
     revision       bigint NOT NULL CHECK (revision >= 1),
     origin         bigint NOT NULL,
@@ -133,6 +133,9 @@ CREATE TABLE digests (
 
 -- What was written concurrently, and what was decided. Fields are UTF-8 as bytes, since JSON
 -- allows them a NUL; an empty field is the whole record, a value that is null was removed.
+-- `op` is the kind of the operation that theirs_value is the payload of, where a whole record is
+-- meant; actor and claimed are those of their commit; left_revision is the record's after it, zero
+-- for none. The id begins with the revision. `answer` is what a person said, as JSON.
 CREATE TABLE conflicts (
     space         text COLLATE "C" NOT NULL,
     revision      bigint NOT NULL CHECK (revision >= 1),
@@ -156,6 +159,13 @@ CREATE TABLE conflicts (
     state         text COLLATE "C" NOT NULL CHECK (state IN ('auto', 'open', 'resolved', 'undone')),
     reason        text COLLATE "C" NOT NULL,
     skew_ms       bigint NOT NULL,
+    op            bigint NOT NULL,
+    base          bigint NOT NULL CHECK (base >= 0),
+    left_revision bigint NOT NULL CHECK (left_revision >= 0),
+    actor_id      text COLLATE "C" NOT NULL,
+    actor_kind    bigint NOT NULL,
+    claimed       bigint NOT NULL,
+    answer        bytea,
     PRIMARY KEY (space, revision, idx)
 );
 CREATE INDEX conflicts_open ON conflicts (space, revision, idx) WHERE state = 'open';

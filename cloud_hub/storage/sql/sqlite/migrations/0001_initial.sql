@@ -97,7 +97,7 @@ CREATE INDEX commit_ids_by_time ON commit_ids (decided_ms);
 CREATE TABLE records (
     space          TEXT NOT NULL,
     collection     TEXT NOT NULL
-                   CHECK (length(CAST(collection AS BLOB)) BETWEEN 1 AND 64
+                   CHECK (length(CAST(collection AS BLOB)) BETWEEN 1 AND 80
                           AND instr(collection, char(0)) = 0),
     key            TEXT NOT NULL
                    CHECK (length(CAST(key AS BLOB)) BETWEEN 1 AND 512
@@ -134,6 +134,9 @@ CREATE TABLE digests (
 
 -- What was written concurrently, and what was decided. Fields are UTF-8 as bytes, since JSON
 -- allows them a NUL; an empty field is the whole record, a value that is null was removed.
+-- `op` is the kind of the operation that theirs_value is the payload of, where a whole record is
+-- meant; actor and claimed are those of their commit; left_revision is the record's after it, zero
+-- for none. The id begins with the revision. `answer` is what a person said, as JSON.
 CREATE TABLE conflicts (
     space         TEXT NOT NULL,
     revision      INTEGER NOT NULL CHECK (revision >= 1),
@@ -157,6 +160,13 @@ CREATE TABLE conflicts (
     state         TEXT NOT NULL CHECK (state IN ('auto', 'open', 'resolved', 'undone')),
     reason        TEXT NOT NULL,
     skew_ms       INTEGER NOT NULL,
+    op            INTEGER NOT NULL,
+    base          INTEGER NOT NULL CHECK (base >= 0),
+    left_revision INTEGER NOT NULL CHECK (left_revision >= 0),
+    actor_id      TEXT NOT NULL,
+    actor_kind    INTEGER NOT NULL,
+    claimed       INTEGER NOT NULL,
+    answer        BLOB,
     PRIMARY KEY (space, revision, idx)
 ) STRICT;
 CREATE INDEX conflicts_open ON conflicts (space, revision, idx) WHERE state = 'open';
