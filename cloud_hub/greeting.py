@@ -69,8 +69,12 @@ class Greeter:
     async def heartbeat(self, beat: m.EdgeHeartbeat, spaces: list[str]) -> m.HubHeartbeat:
         """Heads read after the heartbeat has come."""
         found = await self._fresh.of(spaces)
-        positions = tuple(Position(h.epoch, h.space, h.revision) for h in found.values())
-        return m.HubHeartbeat(beat.nonce, self._clock.wall_ms(), positions)
+        positions = [Position(h.epoch, h.space, h.revision) for h in found.values()]
+        unwritten = [space for space in spaces if space not in found]
+        if unwritten:  # at its beginning, which is known as well
+            present = (await self._driver.read(epochs.load)).present.ordinal
+            positions += [Position(present, space, 0) for space in unwritten]
+        return m.HubHeartbeat(beat.nonce, self._clock.wall_ms(), tuple(positions))
 
     async def _space(
         self, tx: Transaction, lineage: Lineage, hello: m.SpaceHello

@@ -28,11 +28,13 @@ from edge_agent import reconcile, retention, space_view
 from edge_agent.database import EdgeFiles, opened
 from edge_agent.inbox import Inbox
 from edge_agent.intake import Intake
+from edge_agent.level_reads import LevelReads
 from edge_agent.local_store import LocalStore
 from edge_agent.reads import Reads
 from edge_agent.replica import Applied
 from edge_agent.services.conflicts import ConflictService
 from edge_agent.services.edge import EdgeService
+from edge_agent.services.hub_door import HubDoor
 from edge_agent.services.state import StateService
 from edge_agent.tail import Arrival
 from edge_agent.uplink import Address, Uplink
@@ -46,7 +48,7 @@ from holdfast.host.sqlite import Corrupt
 from holdfast.v1 import conflict_service_pb2, edge_service_pb2, state_service_pb2
 from sync.commit import Actor
 from sync.messages import Scope
-from sync.policy import Priority
+from sync.policy import Policies, Priority
 from sync.position import ID_BYTES
 
 SWEEP_SECONDS = 5.0
@@ -64,6 +66,8 @@ _SERVICES = {
     "EdgeService": edge_service_pb2.DESCRIPTOR,
 }
 """What is served at every socket."""
+
+NO_POLICIES = Policies()
 
 _RANKS = {Priority.CONTROL: 0, Priority.STATE: 1, Priority.BULK: 2}
 
@@ -121,6 +125,8 @@ class EdgeAgent:
             on_commits=self.watchers.commits_taken,
         )
         self.waiting = Waiting(files, self.reads, self.uplink)
+        self.levels = LevelReads(files, self.uplink, self.waiting, self._policies_of)
+        self._hub_door = HubDoor(lambda: self.uplink.address)
         self.states = {
             path: StateService(
                 files,
@@ -128,6 +134,8 @@ class EdgeAgent:
                 self.reads,
                 self.watchers,
                 self.waiting,
+                self.levels,
+                self._hub_door,
                 settings.actors.get(path),
             )
             for path in settings.sockets
@@ -138,7 +146,7 @@ class EdgeAgent:
         )
         self._health = health.aio.HealthServicer()
         self._servers: dict[Path, grpc.aio.Server] = {}
-        self._ranks: dict[str, int] = {}
+        self._policies: dict[str, Policies] = {}
         self._learning: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -155,7 +163,7 @@ class EdgeAgent:
             self.files.outbox.limit_bytes = self.settings.outbox_limit_bytes
         try:
             await reconcile.reconcile(self.files)
-            await self._learn_ranks()
+            await self._learn_policies()
         except Corrupt as error:
             if not self.files.replica_damaged:
                 raise  # it is the outbox, which nothing else knows
@@ -192,6 +200,7 @@ class EdgeAgent:
         self.watchers.close()
         self.waiting.close()
         await asyncio.gather(*(server.stop(DRAIN_SECONDS) for server in self._servers.values()))
+        await self._hub_door.close()
         await self.store.close()
         await retention.sweep(self.files, force=True)
         for path in self.settings.sockets:
@@ -233,17 +242,20 @@ class EdgeAgent:
     def _applied(self, applied: Applied, arrivals: Sequence[Arrival]) -> None:
         self.watchers.changes_applied(applied, arrivals)
         if applied.policies_changed:
-            self._learning = asyncio.get_running_loop().create_task(self._learn_ranks())
+            self._learning = asyncio.get_running_loop().create_task(self._learn_policies())
 
-    async def _learn_ranks(self) -> None:
+    async def _learn_policies(self) -> None:
         for space in {*self.settings.scopes, *self.files.outbox.spaces}:
             found = await self.files.reader.snapshot(
                 lambda c, s=space: space_view.load_policies(c, s)  # type: ignore[misc]
             )
-            self._ranks[space] = _RANKS[found.space.priority]
+            self._policies[space] = found
+
+    def _policies_of(self, space: str) -> Policies:
+        return self._policies.get(space, NO_POLICIES)
 
     def _rank(self, space: str) -> int:
-        return self._ranks.get(space, 1)
+        return _RANKS[self._policies_of(space).space.priority]
 
     def _unix_ms(self) -> int:
         """The hub's time as far as it is known, else this machine's."""

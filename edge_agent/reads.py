@@ -4,6 +4,9 @@ Every request is answered from one snapshot of replica.db, on a connection of it
 neither for the network nor for a writer. The position, what is pending, and the records belong
 together.
 
+A read can demand what its state must contain. That is looked at in the snapshot that answers, so
+whatever happened to the replica since somebody waited for it, what is not there is never answered.
+
 Invariant: an answer's context names exactly the state that its records were read from.
 """
 
@@ -13,7 +16,7 @@ import base64
 import binascii
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from edge_agent import standing as standings
 from edge_agent import statements, states
@@ -56,6 +59,40 @@ class ListQuery:
     scan_limit: int = 0
 
 
+class Behind(Exception):
+    """The state does not contain what was demanded of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """What a state must contain to be read: the hub's history up to `position`, and decisions on
+    this edge's own commits, by the origin's ordinal the seq. With `hub_part` the answer is what the
+    hub has decided, without what is pending."""
+
+    position: Position | None = None
+    decided: Mapping[int, int] = field(default_factory=dict)
+    hub_part: bool = False
+
+    def met(self, standing: Standing) -> bool:
+        at, own = self.position, standing.own
+        there = (standing.cursor.epoch, standing.cursor.revision)
+        reached = at is None or at.revision == 0 or there >= (at.epoch, at.revision)
+        return reached and all(
+            seq == 0 or (ordinal in own and own[ordinal].decided_seq >= seq)
+            for ordinal, seq in self.decided.items()
+        )
+
+    def standing(self, connection: sqlite3.Connection, space: str) -> Standing:
+        """Where the snapshot stands, as far as it is to be read. Raises Behind."""
+        found = standings.load(connection, space)
+        if not self.met(found):
+            raise Behind
+        return found.hub_part if self.hub_part else found
+
+
+ANYTHING = Demand()
+
+
 class Reads:
     """Answers reads from a replica. `files.reader` is looked up each time: it may be replaced."""
 
@@ -63,29 +100,29 @@ class Reads:
         self._files = files
         self._scopes = scopes
 
-    async def get(self, space: str, collection: str, key: str) -> Read:
-        """One record. Raises Refusal RECORD_NOT_FOUND, OUT_OF_SCOPE."""
-        read = await self.batch_get(space, [(collection, key)])
+    async def get(self, space: str, collection: str, key: str, demand: Demand = ANYTHING) -> Read:
+        """One record. Raises Refusal RECORD_NOT_FOUND, OUT_OF_SCOPE, and Behind."""
+        read = await self.batch_get(space, [(collection, key)], demand)
         if not read.records:
             raise Refusal("RECORD_NOT_FOUND", f"{space}/{collection}/{key}")
         return read
 
-    async def batch_get(self, space: str, names: Sequence[Name]) -> Read:
-        """The named records that exist, in the order of the names. Raises Refusal."""
+    async def batch_get(self, space: str, names: Sequence[Name], demand: Demand = ANYTHING) -> Read:
+        """The named records that exist, in the order of the names. Raises Refusal, Behind."""
         if not 1 <= len(names) <= MAX_NAMES:
             raise Refusal("TOO_MANY_OPS", f"1 to {MAX_NAMES} names")
         self.check(space, {collection for collection, _ in names})
-        return await self._files.reader.snapshot(lambda c: _batch_get(c, space, names))
+        return await self._files.reader.snapshot(lambda c: _batch_get(c, space, names, demand))
 
-    async def list(self, query: ListQuery) -> Read:
-        """A page of a collection in the order of keys. Raises Refusal."""
+    async def list(self, query: ListQuery, demand: Demand = ANYTHING) -> Read:
+        """A page of a collection in the order of keys. Raises Refusal, Behind."""
         self.check(query.space, {query.collection})
         if not 0 <= query.page_size <= MAX_PAGE:
             raise Refusal("PAGE_SIZE_INVALID")
         if not 0 <= query.scan_limit <= MAX_SCAN:
             raise Refusal("SCAN_LIMIT_INVALID")
         after = _after(query.page_token)
-        return await self._files.reader.snapshot(lambda c: _list(c, query, after))
+        return await self._files.reader.snapshot(lambda c: _list(c, query, after, demand))
 
     async def standing(self, space: str) -> Standing:
         """Where the replica stands."""
@@ -112,8 +149,10 @@ class Reads:
                 raise Refusal("OUT_OF_SCOPE", f"{space}/{collection or '*'} is not kept here")
 
 
-def _batch_get(connection: sqlite3.Connection, space: str, names: Sequence[Name]) -> Read:
-    standing = standings.load(connection, space)
+def _batch_get(
+    connection: sqlite3.Connection, space: str, names: Sequence[Name], demand: Demand
+) -> Read:
+    standing = demand.standing(connection, space)
     hub = states.hub_records(connection, space, names)
     over = states.overlaid(connection, space, names) if standing.seen else {}
     found = [record_of(standing, name, hub.get(name), over.get(name)) for name in names]
@@ -121,8 +160,8 @@ def _batch_get(connection: sqlite3.Connection, space: str, names: Sequence[Name]
     return _read(standing, records, includes_pending=bool(over), scanned=len(names))
 
 
-def _list(connection: sqlite3.Connection, query: ListQuery, after: str) -> Read:
-    standing = standings.load(connection, query.space)
+def _list(connection: sqlite3.Connection, query: ListQuery, after: str, demand: Demand) -> Read:
+    standing = demand.standing(connection, query.space)
     scan = query.scan_limit or DEFAULT_SCAN
     page = query.page_size or DEFAULT_PAGE
     place = (query.space, query.collection, after, query.prefix, _upper(query.prefix), scan + 1)

@@ -7,7 +7,7 @@ what it covers.
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from edge_agent import statements
 from sync.messages import Scope
@@ -51,6 +51,12 @@ class Standing:
         return tuple(
             (own.origin, own.newest_pending) for own in self.own.values() if own.newest_pending
         )
+
+    @property
+    def hub_part(self) -> Standing:
+        """The same without what is pending."""
+        own = {n: replace(o, overlay_seq=o.decided_seq) for n, o in self.own.items()}
+        return replace(self, own=own)
 
     def owned(self, ordinal: int, origin: bytes) -> Own:
         """The entry of an origin, made if it is new."""

@@ -35,7 +35,9 @@ from sync import codec
 from sync import messages as m
 from sync.batch import MAX_PAYLOAD_BYTES, Batch
 from sync.clock import BootInstant
+from sync.consistency import Freshness
 from sync.edge_session import EdgeSession
+from sync.position import Position
 from sync.transitions import ProtocolViolation, State
 
 T = TypeVar("T")
@@ -74,6 +76,7 @@ class Link(Protocol):
 
     files: EdgeFiles
     intake: Intake
+    freshness: Freshness
     priority: Callable[[str], int]
     push_limit: int
     """Commits of a push; made smaller by who looks for the one that the hub cannot take."""
@@ -89,6 +92,10 @@ class Link(Protocol):
 
     def acknowledge(self, result: m.PushResult) -> None:
         """Commits are durable at the hub."""
+        ...
+
+    def asking(self, nonce: int) -> None:
+        """The hub is asked for its heads, now: `nonce` is the boot clock's time."""
         ...
 
     def heard(self, heartbeat: m.HubHeartbeat) -> None:
@@ -134,6 +141,10 @@ class Stream:
         now = self._now()
         self._do_soon(self._session.ask(now))
         return now
+
+    def keep_fresh(self, within_ns: int) -> None:
+        """Somebody reads within a bound: heartbeats come as often as that needs."""
+        self._session.keep_fresh(within_ns, self._now())
 
     async def run(self) -> Ended:
         """Until it ends, for whatever reason; never raises for what the hub or the link does."""
@@ -204,6 +215,9 @@ class Stream:
         following: m.HubMessage | None = first
         while isinstance(following, m.Changes) and following.space == first.space:
             actions = self._session.receive(following, self._now())
+            self._up.freshness.told(
+                Position(following.epoch, following.space, following.last_revision)
+            )
             run += [action.changes for action in actions if isinstance(action, a.Apply)]
             following = None
             if len(run) >= MAX_ARRIVALS or self._received.empty():
@@ -291,6 +305,7 @@ class Stream:
     def _send(self, action: a.Send | a.Beat) -> None:
         if isinstance(action, a.Beat):
             files = self._up.files
+            self._up.asking(action.nonce)
             message: Any = m.EdgeHeartbeat(
                 action.nonce, self._up.pending_commits, files.outbox.size_bytes,
                 files.clock.wall_ms(), files.alarms.names,
@@ -336,6 +351,7 @@ class Stream:
             case a.TakeNewOrigin(reason=reason, keep=keep):
                 await reconcile.take_new_origin(files, reason, keep)
             case a.ResetReplica(space=space, reason=reason):
+                self._up.freshness.forget(space)
                 await self._up.intake.reset(space, reason)
                 self._end(Ended(reason, f"the replica of {space} begins from zero", at_once=True))
             case a.SetAside():

@@ -31,6 +31,7 @@ from holdfast.host.errors import HostError
 from holdfast.v1 import replication_service_pb2_grpc as rpc
 from sync import framing
 from sync import messages as m
+from sync.consistency import Freshness, Instant
 from sync.position import NOWHERE, Position
 
 HEALTHY_SECONDS = 30.0
@@ -85,10 +86,13 @@ class Uplink:
         self.state = LinkState.CONNECTING
         self.reason = ""
         self.heads: dict[str, Position] = {}
+        self.freshness = Freshness()
         self.acknowledged: dict[tuple[str, bytes], int] = {}
         self.clock_offset_ms: int | None = None
         self.answered_nonce = 0
         self.push_limit = MAX_PUSH_COMMITS
+        self._asked_ns = 0
+        self._away_since_ns: int | None = files.clock.boot_ns()
         self._stream: Stream | None = None
         self._paused = asyncio.Event()
         self._resumed = asyncio.Event()
@@ -137,21 +141,47 @@ class Uplink:
         """Set at the next word of the hub. Take it before looking."""
         return self._progress
 
-    def ask_heads(self) -> int | None:
-        """Asks the hub for its heads; they are here when `answered_nonce` has reached what this
-        returns. None if there is no stream to ask on."""
-        return self._stream.ask_heads() if self._stream is not None else None
+    @property
+    def now(self) -> Instant:
+        """This moment, on both clocks."""
+        wall_ms = self.files.clock.wall_ms()
+        return Instant(self.files.clock.boot_ns(), wall_ms)
+
+    @property
+    def away_ms(self) -> int:
+        """For how long there has been no stream to the hub; zero while there is one."""
+        since_ns = self._away_since_ns
+        return 0 if since_ns is None else (self.files.clock.boot_ns() - since_ns) // 1_000_000
+
+    def ask_heads(self, since_ns: int) -> None:
+        """Sees to it that the hub is asked for its heads not before `since_ns`: they are here when
+        `answered_nonce` has reached that. Call it again at every word of the hub until then.
+
+        While a question is on its way the next one waits for its answer, and is then asked for all
+        who have come meanwhile.
+        """
+        on_its_way = self._asked_ns > self.answered_nonce
+        if self._stream is not None and self._asked_ns < since_ns and not on_its_way:
+            self._asked_ns = self._stream.ask_heads() or 0
+
+    def keep_fresh(self, within_ms: int) -> None:
+        """Somebody reads with this bound: it is to be provable without asking each time."""
+        if self._stream is not None:
+            self._stream.keep_fresh(within_ms * 1_000_000)
 
     # -- what the stream tells it ---------------------------------------------
 
     async def learn(self, welcome: m.Welcome) -> None:
         """The hub has introduced itself."""
         self.state, self.reason = LinkState.STREAMING, ""
+        self._away_since_ns = None
         self.clock_offset_ms = welcome.wall_ms - self.files.clock.boot_ns() // 1_000_000
         await self.files.in_outbox(lambda c: self.files.outbox.learn_lineage(c, welcome.lineage))
         for space in welcome.spaces:
             await reconcile.follow_scope(self.files, space.space, self._scope(space.space))
-            self.heads[space.space] = Position(space.epoch, space.space, space.head)
+            head = Position(space.epoch, space.space, space.head)
+            self.heads[space.space] = head
+            self.freshness.told(head)
         self.told()
 
     def acknowledge(self, result: m.PushResult) -> None:
@@ -160,8 +190,13 @@ class Uplink:
         key = (result.space, result.origin)
         self.acknowledged[key] = max(result.decided_seq, self.acknowledged.get(key, 0))
 
+    def asking(self, nonce: int) -> None:
+        """The hub is asked for its heads, now: `nonce` is the boot clock's time."""
+        self.freshness.asked(Instant(nonce, self.files.clock.wall_ms()))
+
     def heard(self, heartbeat: m.HubHeartbeat) -> None:
         """The hub has answered a heartbeat."""
+        self.freshness.heard(heartbeat.nonce, heartbeat.heads, self.now)
         self.clock_offset_ms = heartbeat.wall_ms - self.files.clock.boot_ns() // 1_000_000
         self.heads.update((head.space, head) for head in heartbeat.heads)
         self.answered_nonce = max(heartbeat.nonce, self.answered_nonce)
@@ -229,10 +264,13 @@ class Uplink:
         channel = self.address.connect()
         try:
             call = rpc.ReplicationServiceStub(channel).Replicate()
-            self._stream = Stream(self, hello, call)
+            self._stream, self._asked_ns = Stream(self, hello, call), 0
             return await self._stream.run()
         finally:
             self._stream = None
+            if self._away_since_ns is None:
+                self._away_since_ns = self.files.clock.boot_ns()
+            self.told()
             await channel.close()
 
     def _scope(self, space: str) -> m.Scope:

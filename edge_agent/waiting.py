@@ -56,7 +56,7 @@ class Waiting:
             missing = await self._missing(standing, wanted, pending)
             return not missing
 
-        if not await self._until(look, seconds):
+        if not await self.until(look, seconds):
             raise Refusal("SESSION_NOT_CAUGHT_UP", missing)
         ours = self._files.outbox.ordinals
         return token.without(space, {o: seq for o, seq in pending.items() if o not in ours})
@@ -68,7 +68,7 @@ class Waiting:
             cursor = (await self._reads.standing(position.space)).cursor
             return (cursor.epoch, cursor.revision) >= (position.epoch, position.revision)
 
-        return await self._until(look, seconds)
+        return await self.until(look, seconds)
 
     async def decided(self, space: str, op_ids: Sequence[OpId], seconds: float) -> bool:
         """Waits until these commits are decided in the replica; False if they are not in time."""
@@ -77,25 +77,23 @@ class Waiting:
             standing = await self._reads.standing(space)
             return all([await self._is_decided(standing, one) for one in op_ids])
 
-        return await self._until(look, seconds)
+        return await self.until(look, seconds)
 
     async def synced(self, space: str, seconds: float) -> bool:
         """Waits until nothing is pending and the replica is at a head that the hub had after
         now; False if that is not so in time."""
-        nonce: int | None = None
+        began_ns = self._files.clock.boot_ns()
 
         async def look() -> bool:
-            nonlocal nonce
-            if nonce is None:
-                nonce = self._uplink.ask_heads()
-            if nonce is None or self._uplink.answered_nonce < nonce:
+            if self._uplink.answered_nonce < began_ns:
+                self._uplink.ask_heads(began_ns)
                 return False
             standing = await self._reads.standing(space)
             head = self._uplink.heads.get(space)
             reached = head is None or standing.cursor.revision >= head.revision
             return reached and not self._has_pending(standing)
 
-        return await self._until(look, seconds)
+        return await self.until(look, seconds)
 
     # -- looking -------------------------------------------------------------
 
@@ -164,7 +162,12 @@ class Waiting:
                 return True
         return False
 
-    async def _until(self, look: Callable[[], Awaitable[bool]], seconds: float) -> bool:
+    async def standing(self, space: str) -> Standing:
+        """Where the replica stands."""
+        return await self._reads.standing(space)
+
+    async def until(self, look: Callable[[], Awaitable[bool]], seconds: float) -> bool:
+        """Looks at every word of the hub until something is so; False if it is not in time."""
         loop = asyncio.get_running_loop()
         ends = loop.time() + seconds
         while True:

@@ -26,6 +26,9 @@ GREETING_LIMIT_NS = 20 * SECOND_NS
 """A hub that does not welcome within this is wedged or not a hub."""
 
 HEARTBEAT_NS = 10 * SECOND_NS
+FRESH_NS = 60 * SECOND_NS
+"""After a read with a bound, for so long heartbeats come as often as the next one will need."""
+
 SILENCE_LIMIT_NS = 30 * SECOND_NS
 """Three heartbeats without an answer: the link is half open."""
 
@@ -61,6 +64,8 @@ class EdgeSession:
     _reported_ns: int = 0
     _unreported: bool = False
     _beats: dict[int, int] = field(default_factory=dict)
+    _beat_every_ns: int = HEARTBEAT_NS
+    _fresh_until_ns: int = 0
 
     # -- what the daemon asks ------------------------------------------------
 
@@ -172,7 +177,9 @@ class EdgeSession:
             elif self.credit.room:
                 message = f"{self.undecided} commits sent and not decided"
             return [a.Alarm("UPLINK_STALLED", message), self._close("STALLED", message)]
-        beat = self.ask(now) if now - self._beat_ns >= HEARTBEAT_NS else []
+        if now >= self._fresh_until_ns:
+            self._beat_every_ns = HEARTBEAT_NS
+        beat = self.ask(now) if now - self._beat_ns >= self._beat_every_ns else []
         return [*beat, *self._report(now)]
 
     # -- how it answers ------------------------------------------------------
@@ -231,6 +238,7 @@ class EdgeSession:
         self._sent = {key: search.decided for key, search in self._searches.items()}
         self._decided = dict(self._sent)
         self.state, _ = EDGE_STEPS[self.state]
+        self._beat_ns = 0  # the next tick asks for heads: nothing is proven fresh before
         return []
 
     def _matters(self, search: OriginSearch) -> bool:
@@ -286,6 +294,14 @@ class EdgeSession:
         if len(self._beats) > MAX_BEATS:
             del self._beats[min(self._beats)]
         return [a.Beat(now)]
+
+    def keep_fresh(self, within_ns: int, now: BootInstant) -> None:
+        """Heartbeats come often enough for a bound of that age to hold between two of them, if the
+        daemon ticks so often; at other times they come as always."""
+        if now >= self._fresh_until_ns:
+            self._beat_every_ns = HEARTBEAT_NS
+        self._beat_every_ns = min(self._beat_every_ns, max(SECOND_NS // 2, within_ns // 3))
+        self._fresh_until_ns = now + FRESH_NS
 
     def _report(self, now: BootInstant) -> list[a.EdgeAction]:
         if not self._unreported or now - self._reported_ns < REPORT_NS:

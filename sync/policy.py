@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeVar
 
-from sync.levels import DEFAULT_LEVELS, MEMBERS, InvalidLevels, Level, Levels, parse_levels
+from sync.levels import DEFAULT_LEVELS, MEMBERS, InvalidLevels, Levels, parse_levels
 
 E = TypeVar("E", bound=StrEnum)
 
@@ -168,14 +168,9 @@ def _members(text: bytes, known: set[str]) -> dict[str, object]:
 
 def _levels(members: Mapping[str, object]) -> Levels:
     try:
-        levels = parse_levels(members)
+        return parse_levels(members)
     except InvalidLevels as error:
         raise InvalidPolicy(str(error)) from error
-    if levels.min_read is not Level.EVENTUAL or levels.default is not Level.EVENTUAL:
-        # Reads at other levels are not built, and the default is that of reads, too.
-        name = "default_level" if levels.default is not Level.EVENTUAL else "min_read_level"
-        raise InvalidPolicy(f"{name}: only `eventual` is implemented", "NOT_IMPLEMENTED")
-    return levels
 
 
 def _rule(name: str, value: object) -> Rule:

@@ -34,6 +34,11 @@ class SessionToken:
     positions: Mapping[str, Position] = field(default_factory=dict)
     pending: Mapping[tuple[str, bytes], int] = field(default_factory=dict)
 
+    @property
+    def is_new(self) -> bool:
+        """Whether its holder has seen nothing yet."""
+        return not self.positions and not self.pending
+
     def saw(self, position: Position, pending: Mapping[bytes, int]) -> SessionToken:
         """The token after an answer from one space. Never forgets a later position;
         what the answer no longer holds as pending of an origin is decided there."""

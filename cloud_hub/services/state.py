@@ -96,37 +96,33 @@ class StateService:
     async def Get(self, request: pb.GetRequest, context: Context) -> pb.GetResponse:
         """Reads one record."""
         space, key = names.check_space(request.space), _key(request.collection, request.key)
-        convert.check_level(request.level)
+        level = convert.read_level_from(request).level or Level.STRONG
         token = await self._sessions.ready(space, request.session_token, context)
         position, found = await self._reads.get(space, [key], request.as_of_revision)
+        answer = _answer(position, token, level)
         if not found:
-            raise Refusal(
-                "RECORD_NOT_FOUND",
-                f"{space}/{request.collection}/{request.key} does not exist",
-                metadata={"epoch": str(position.epoch), "revision": str(position.revision)},
-            )
-        return pb.GetResponse(
-            record=record_to(position.epoch, found[0]), answer=_answer(position, token)
-        )
+            path = f"{space}/{request.collection}/{request.key} does not exist"
+            raise Refusal("RECORD_NOT_FOUND", path, metadata=convert.absence(answer))
+        return pb.GetResponse(record=record_to(position.epoch, found[0]), answer=answer)
 
     async def BatchGet(self, request: pb.BatchGetRequest, context: Context) -> pb.BatchGetResponse:
         """Reads records at one position."""
         space = names.check_space(request.space)
-        convert.check_level(request.level)
+        level = convert.read_level_from(request).level or Level.STRONG
         _check_count("names", len(request.names), MAX_NAMES)
         keys = [_key(name.collection, name.key) for name in request.names]
         token = await self._sessions.ready(space, request.session_token, context)
         position, found = await self._reads.get(space, keys)
         return pb.BatchGetResponse(
             records=[record_to(position.epoch, each) for each in found],
-            answer=_answer(position, token),
+            answer=_answer(position, token, level),
         )
 
     async def List(self, request: pb.ListRequest, context: Context) -> pb.ListResponse:
         """Reads a page of a collection."""
         space = names.check_space(request.space)
         collection = names.check_collection(request.collection)
-        convert.check_level(request.level)
+        level = convert.read_level_from(request).level or Level.STRONG
         size = page_size(request.page_size)
         scan = request.scan_limit or max(DEFAULT_SCAN, size)
         _check_count("scan_limit", scan, MAX_SCAN)
@@ -139,7 +135,7 @@ class StateService:
             records=[record_to(page.position.epoch, each) for each in page.records],
             next_page_token=page.next_key,
             scanned=page.scanned,
-            answer=_answer(page.position, token),
+            answer=_answer(page.position, token, level),
         )
 
     async def History(self, request: pb.HistoryRequest, context: Context) -> pb.HistoryResponse:
@@ -320,12 +316,15 @@ def _number(token: str) -> int:
 
 
 def _answer(position: Position, token: SessionToken, level: Level = Level.EVENTUAL) -> pb.Answer:
+    """Whatever level was asked for is kept here: a read is of the database, by a statement that
+    began after the request, so nothing that was acknowledged is missing in it."""
     return pb.Answer(
         level=int(level),  # type: ignore[arg-type]
         position=convert.position_to(position),
         session_token=token.saw(position, {}).encode(),
         staleness_ms=0,
         includes_pending=False,
+        new_session=token.is_new,
         context=convert.context_to(position.epoch, position.revision, ()),
     )
 

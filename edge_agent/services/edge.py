@@ -133,9 +133,12 @@ class EdgeService:
             newest = outbox.counter(space, ordinal).last_seq
             decided = own.decided_seq if own else 0
             pending += max(0, newest - decided)
+        position, now = Position(cursor.epoch, space, cursor.revision), self._uplink.now
+        self._uplink.freshness.look(now)
         return pb.EdgeSpaceStatus(
             space=space,
-            position=convert.position_to(Position(cursor.epoch, space, cursor.revision)),
+            position=convert.position_to(position),
+            staleness_ms=self._uplink.freshness.proof(position, now).staleness_ms,
             head=max(cursor.revision, head.revision if head else 0),
             pending=pending,
             newest_seq=newest,

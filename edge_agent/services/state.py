@@ -1,11 +1,14 @@
 """StateService at the edge's sockets: from the local files, never from the network.
 
 Writes are answered when they are durable here; reads are of the view, which is
-the hub's history at the cursor with this edge's pending commits on top.
+the hub's history at the cursor with this edge's pending commits on top. Only
+what a request's level asks for waits for the hub, and a strong read of what is
+not replicated here is handed on to it.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from typing import Any
@@ -16,9 +19,11 @@ from edge_agent import requests as ask
 from edge_agent import retrospect
 from edge_agent.database import EdgeFiles
 from edge_agent.events import Event, Interest, Progress
+from edge_agent.level_reads import Ask, LevelReads, Served
 from edge_agent.local_store import LocalStore
-from edge_agent.reads import ListQuery, Reads
+from edge_agent.reads import Demand, ListQuery, Reads
 from edge_agent.retrospect import Decision
+from edge_agent.services.hub_door import HubDoor
 from edge_agent.waiting import Waiting
 from edge_agent.watchers import Resume, Watchers
 from holdfast.host.refusal import Refusal
@@ -28,7 +33,9 @@ from sync import names
 from sync.codec import requests as convert
 from sync.codec import version_to
 from sync.commit import Actor, OpId
+from sync.consistency import ReadLevel
 from sync.filters import Filter
+from sync.levels import Level
 from sync.position import ID_BYTES, Position, parse_number
 from sync.session import SessionToken
 
@@ -46,10 +53,11 @@ class StateService:
 
     def __init__(
         self, files: EdgeFiles, store: LocalStore, reads: Reads, watchers: Watchers,
-        waiting: Waiting, actor: Actor | None = None,
+        waiting: Waiting, levels: LevelReads, hub: HubDoor, actor: Actor | None = None,
     ) -> None:  # fmt: skip
         self._files, self._store, self._reads = files, store, reads
         self._watchers, self._waiting = watchers, waiting
+        self._levels, self._hub = levels, hub
         self._actor = actor
 
     async def Commit(self, request: pb.CommitRequest, context: Context) -> pb.CommitResponse:
@@ -102,31 +110,43 @@ class StateService:
     async def Get(self, request: pb.GetRequest, context: Context) -> pb.GetResponse:
         """Reads one record."""
         space = names.check_space(request.space)
-        collection, key = names.check_collection(request.collection), names.check_key(request.key)
-        convert.check_level(request.level)
+        name = (names.check_collection(request.collection), names.check_key(request.key))
         if request.as_of_revision:
             raise Refusal("NOT_IMPLEMENTED", "reads as of a revision are answered by the hub")
-        token = await self._token(space, request.session_token, context)
-        read = await self._reads.get(space, collection, key)
-        return pb.GetResponse(record=record_to(read.records[0]), answer=_read_answer(read, token))
+        wanted = self._wanted(request, {name[0]})
+        if self._is_elsewhere(space, {name[0]}, wanted):
+            found: pb.GetResponse = await self._hand_on("Get", request, context)
+            return found
+        served, token = await self._read(
+            request, wanted, lambda d: self._reads.batch_get(space, [name], d), context
+        )
+        answer = _read_answer(served, token)
+        if not served.read.records:
+            path = f"{space}/{name[0]}/{name[1]} does not exist"
+            raise Refusal("RECORD_NOT_FOUND", path, metadata=convert.absence(answer))
+        return pb.GetResponse(record=record_to(served.read.records[0]), answer=answer)
 
     async def BatchGet(self, request: pb.BatchGetRequest, context: Context) -> pb.BatchGetResponse:
         """Reads records at one position."""
         space = names.check_space(request.space)
-        convert.check_level(request.level)
-        wanted = [
+        asked = [
             (names.check_collection(name.collection), names.check_key(name.key))
             for name in request.names
         ]
-        token = await self._token(space, request.session_token, context)
-        read = await self._reads.batch_get(space, wanted)
+        collections = {collection for collection, _ in asked}
+        wanted = self._wanted(request, collections)
+        if self._is_elsewhere(space, collections, wanted):
+            found: pb.BatchGetResponse = await self._hand_on("BatchGet", request, context)
+            return found
+        served, token = await self._read(
+            request, wanted, lambda d: self._reads.batch_get(space, asked, d), context
+        )
         return pb.BatchGetResponse(
-            records=map(record_to, read.records), answer=_read_answer(read, token)
+            records=map(record_to, served.read.records), answer=_read_answer(served, token)
         )
 
     async def List(self, request: pb.ListRequest, context: Context) -> pb.ListResponse:
         """Reads a page of a collection."""
-        convert.check_level(request.level)
         query = ListQuery(
             space=names.check_space(request.space),
             collection=names.check_collection(request.collection),
@@ -136,14 +156,49 @@ class StateService:
             page_token=request.page_token,
             scan_limit=request.scan_limit,
         )
-        token = await self._token(query.space, request.session_token, context)
-        read = await self._reads.list(query)
-        return pb.ListResponse(
-            records=map(record_to, read.records),
-            next_page_token=read.next_page,
-            scanned=read.scanned,
-            answer=_read_answer(read, token),
+        wanted = self._wanted(request, {query.collection})
+        if self._is_elsewhere(query.space, {query.collection}, wanted):
+            found: pb.ListResponse = await self._hand_on("List", request, context)
+            return found
+        served, token = await self._read(
+            request, wanted, lambda d: self._reads.list(query, d), context
         )
+        return pb.ListResponse(
+            records=map(record_to, served.read.records),
+            next_page_token=served.read.next_page,
+            scanned=served.read.scanned,
+            answer=_read_answer(served, token),
+        )
+
+    async def _read(
+        self, request: convert.ReadRequest, wanted: ReadLevel, ask: Ask, context: Context
+    ) -> tuple[Served, SessionToken]:
+        """What was asked for, at the level wanted, with all that the session has seen."""
+        space, began = request.space, asyncio.get_running_loop().time()
+        seconds = _seconds_left(context)
+        token = await self._waiting.session(space, request.session_token, seconds)
+        left = seconds - (asyncio.get_running_loop().time() - began)
+        demand = Demand(token.positions.get(space))
+        return await self._levels.read(space, wanted, demand, left, ask), token
+
+    def _wanted(self, request: convert.ReadRequest, collections: set[str]) -> ReadLevel:
+        """The level that a read is served at. Raises BadRequest, NotPermitted, UnboundedRead."""
+        asked = convert.read_level_from(request)
+        return self._levels.permitted(request.space, collections, asked)
+
+    def _is_elsewhere(self, space: str, collections: set[str], wanted: ReadLevel) -> bool:
+        """Whether a read is for the hub to answer. Raises Refusal OUT_OF_SCOPE, HUB_UNREACHABLE."""
+        try:
+            self._reads.check(space, collections)
+        except Refusal:
+            if wanted.level is not Level.STRONG:
+                raise
+            self._levels.require_hub()
+            return True
+        return False
+
+    async def _hand_on(self, name: str, request: convert.ReadRequest, context: Context) -> Any:
+        return await self._hub.call(name, request, _seconds_left(context), context)
 
     async def History(self, request: pb.HistoryRequest, context: Context) -> pb.HistoryResponse:
         """Reads the commits that made a record what it is, as far as this edge has them."""
@@ -266,10 +321,15 @@ def _revision(token: str) -> int:
         raise Refusal("PAGE_TOKEN_INVALID") from None
 
 
-def _answer(position: Position, seen: ask.Context, token: SessionToken, pending: bool) -> pb.Answer:
+def _answer(
+    position: Position, seen: ask.Context, token: SessionToken, pending: bool,
+    level: Level = Level.EVENTUAL, staleness_ms: int | None = None,
+) -> pb.Answer:  # fmt: skip
     newest: dict[bytes, int] = dict(seen.seen)
     return pb.Answer(
-        level=record.LEVEL_EVENTUAL,
+        level=int(level),  # type: ignore[arg-type]
+        staleness_ms=staleness_ms,
+        new_session=token.is_new,
         position=convert.position_to(position),
         session_token=token.saw(position, newest).encode(),
         includes_pending=pending,
@@ -277,8 +337,12 @@ def _answer(position: Position, seen: ask.Context, token: SessionToken, pending:
     )
 
 
-def _read_answer(read: ask.Read, token: SessionToken) -> pb.Answer:
-    return _answer(read.position, read.context, token, read.includes_pending)
+def _read_answer(served: Served, token: SessionToken) -> pb.Answer:
+    read = served.read
+    return _answer(
+        read.position, read.context, token, read.includes_pending, served.level,
+        served.staleness_ms,
+    )  # fmt: skip
 
 
 def record_to(found: ask.Record) -> record.Record:

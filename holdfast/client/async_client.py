@@ -21,7 +21,7 @@ from holdfast.client.conflicts import (
     ConflictState,
 )
 from holdfast.client.limits import CONNECT_TIMEOUT_S, READ_TIMEOUT_S, WAIT_TIMEOUT_S
-from holdfast.client.options import CommitOptions, ReadOptions, WriteOptions
+from holdfast.client.options import CommitOptions, LevelOptions, ReadOptions, WriteOptions
 from holdfast.client.reads import Listing, Reads
 from holdfast.client.records import Actor, JsonObject, Position, Record
 from holdfast.client.session import Session
@@ -54,7 +54,7 @@ class AsyncClient:
     robot, human, ai, system. Paths are space/collection/key.
 
     A client is a session: every answer is at least as new as what it has seen before, per space,
-    also at another door if its `tokens` are handed on. Nothing is promised across sessions; see
+    also at another door if its `token` is handed on. Nothing is promised across sessions; see
     `session`.
 
     Every method raises a subclass of `holdfast.errors.HoldfastError`. Requests are sent again by
@@ -66,9 +66,10 @@ class AsyncClient:
         address: str | None = None,
         actor: Actor | tuple[str, str] | None = None,
         *,
-        tokens: Mapping[str, bytes] | None = None,
+        tokens: Mapping[str, bytes] | str | None = None,
         connect_timeout_s: float = CONNECT_TIMEOUT_S,
         transport: AsyncTransport | None = None,
+        **levels: Unpack[LevelOptions],
     ) -> None:
         if transport is None:
             transport = AsyncTransport(addresses.find(address), connect_timeout_s)
@@ -76,22 +77,33 @@ class AsyncClient:
         self._actor = None if actor is None else actor_of(actor)
         self._session = Session(tokens)
         self._writes = Writes(self._actor, self._session)
-        self._reads = Reads(self._session)
+        self._reads = Reads(self._session, levels)
         self._conflicts = Conflicts(self._writes)
 
     def session(
         self,
         actor: Actor | tuple[str, str] | None = None,
-        tokens: Mapping[str, bytes] | None = None,
+        tokens: Mapping[str, bytes] | str | None = None,
+        **levels: Unpack[LevelOptions],
     ) -> Self:
-        """Another session over the same connection; closing either closes that."""
+        """Another session over the same connection; closing either closes that.
+
+        `tokens`, or `token` of another session, make it go on from what that one has seen. The
+        rest is what its reads promise where they do not say otherwise: `level`, or `max_staleness`
+        (seconds) and `max_behind` for level bounded.
+        """
         actor = self._actor if actor is None else actor
-        return type(self)(actor=actor, tokens=tokens, transport=self._transport)
+        return type(self)(actor=actor, tokens=tokens, transport=self._transport, **levels)
 
     @property
     def tokens(self) -> dict[str, bytes]:
         """What this session has seen, per space: hand it to a session at another door."""
         return self._session.tokens
+
+    @property
+    def token(self) -> str:
+        """The same as one text, to be stored or sent; a session begun with it goes on from here."""
+        return self._session.token_text
 
     @property
     def address(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import timedelta
 from typing import TypedDict
 
 from holdfast.client.commits import Expect
@@ -13,9 +14,26 @@ class ReadOptions(TypedDict, total=False):
     """Of a read."""
 
     level: Level | str
-    """What the answer must promise; unset: the default of the collection."""
+    """What the answer must promise; unset: the default of the collection, or bounded if one of
+    the following is given."""
+    max_staleness: float | timedelta
+    """Seconds: the answer has all that the hub acknowledged earlier than this before the request.
+    If that cannot be proven, and not be had from the hub in time: Unavailable."""
+    max_behind: int
+    """At most so many revisions that are known of are missing in the answer."""
+    local_only: bool
+    """Never ask the hub for a bound: prove it from what is known here, or refuse."""
     timeout_s: float
     """Until an answer; default `limits.READ_TIMEOUT_S`."""
+
+
+class LevelOptions(TypedDict, total=False):
+    """What the reads of a session promise where they do not say otherwise."""
+
+    level: Level | str
+    max_staleness: float | timedelta
+    max_behind: int
+    local_only: bool
 
 
 class CommitOptions(TypedDict, total=False):

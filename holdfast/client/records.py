@@ -95,6 +95,8 @@ class Answer:
     includes_pending: bool
     """True if writes that the hub has not decided are in it."""
     context: Context | None
+    new_session: bool = False
+    """True if the request carried nothing over from what was seen before."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,17 +9,23 @@ Invariant: per space, the token kept is of an answer that no other kept answer g
 
 from __future__ import annotations
 
+import base64
+import binascii
+import json
 import threading
 from collections.abc import Mapping
 
 from holdfast.client.records import Context
+from holdfast.errors import InvalidArgument
 
 
 class Session:
     """Tokens by space. Safe for threads."""
 
-    def __init__(self, tokens: Mapping[str, bytes] | None = None) -> None:
+    def __init__(self, tokens: Mapping[str, bytes] | str | None = None) -> None:
         self._lock = threading.Lock()
+        if isinstance(tokens, str):
+            tokens = _from_text(tokens)
         self._tokens: dict[str, tuple[bytes, Context | None]] = {
             space: (token, None) for space, token in (tokens or {}).items()
         }
@@ -29,6 +35,12 @@ class Session:
         """Hand these to another session to go on with what this one has seen."""
         with self._lock:
             return {space: token for space, (token, _) in self._tokens.items()}
+
+    @property
+    def token_text(self) -> str:
+        """The same in one text."""
+        found = {space: token.hex() for space, token in sorted(self.tokens.items())}
+        return base64.urlsafe_b64encode(json.dumps(found).encode()).decode()
 
     @property
     def spaces(self) -> tuple[str, ...]:
@@ -77,3 +89,12 @@ def _goes_beyond(had: Context | None, new: Context | None) -> bool:
         return (had.epoch, had.base) > (new.epoch, new.base)
     mine = dict(had.seen)
     return all(mine.get(origin, 0) >= seq for origin, seq in new.seen)
+
+
+def _from_text(text: str) -> dict[str, bytes]:
+    """Tokens by space. Raises InvalidArgument."""
+    try:
+        found = json.loads(base64.urlsafe_b64decode(text.encode()))
+        return {str(space): bytes.fromhex(token) for space, token in found.items()}
+    except (ValueError, binascii.Error, AttributeError, TypeError):
+        raise InvalidArgument("TOKEN_INVALID", "not the token of a session") from None

@@ -191,6 +191,7 @@ def answer_from(message: state.Answer) -> Answer:
         staleness_ms=message.staleness_ms if message.HasField("staleness_ms") else None,
         includes_pending=message.includes_pending,
         context=context_from(message.context) if message.HasField("context") else None,
+        new_session=message.new_session,
     )
 
 

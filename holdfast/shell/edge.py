@@ -16,7 +16,7 @@ from holdfast.shell.doors import Door
 if TYPE_CHECKING:
     from holdfast.client import Client
 
-SPACE_COLUMNS = ("space", "revision", "head", "pending", "verified", "records")
+SPACE_COLUMNS = ("space", "revision", "head", "age", "pending", "verified", "records")
 OUTBOX_COLUMNS = ("space", "seq", "actor", "claimed_at", "offered", "ops")
 
 
@@ -60,7 +60,8 @@ def _facts(found: printing.Document) -> printing.Document:
 
 def _space_cells(space: printing.Document) -> Sequence[Any]:
     records = sum(one["records"] for one in space["digests"].values())
-    named = (space[column] for column in SPACE_COLUMNS[:-1])
+    age = printing.age_words(space["staleness_ms"])
+    named = (age if column == "age" else space[column] for column in SPACE_COLUMNS[:-1])
     return (*named, records)
 
 

@@ -16,6 +16,7 @@ from holdfast.host.output import Output, Verbatim
 if TYPE_CHECKING:
     from holdfast.client import (
         Actor,
+        Answer,
         Bookmark,
         CommitEvent,
         Conflict,
@@ -144,7 +145,38 @@ def record_document(record: Record) -> Document:
             "seq": version.seq,
             "pending": version.pending,
         },
+        "served": answer_document(record.answer),
     }
+
+
+def answer_document(answer: Answer | None) -> Document | None:
+    """How a record was read; None for one in a change."""
+    if answer is None:
+        return None
+    return {
+        "level": answer.level,
+        "revision": answer.position.revision if answer.position else None,
+        "staleness_ms": answer.staleness_ms,
+        "includes_pending": answer.includes_pending,
+    }
+
+
+def answer_words(answer: Answer | None) -> str:
+    """The level, of which revision, and how old it is at most."""
+    if answer is None or answer.level is None:
+        return "unknown"
+    at = answer.position.revision if answer.position else 0
+    pending = ", with what is pending" if answer.includes_pending else ""
+    return f"{answer.level} at revision {at}, {age_words(answer.staleness_ms)}{pending}"
+
+
+def age_words(staleness_ms: int | None) -> str:
+    """An upper bound of an age."""
+    if staleness_ms is None:
+        return "age unknown"
+    if staleness_ms < 1_000:
+        return f"at most {staleness_ms} ms old"
+    return f"at most {-(-staleness_ms // 1_000)} s old"
 
 
 def version_words(record: Record) -> str:

@@ -45,13 +45,14 @@ def _get(door: Door) -> click.Command:
     @click.command("get", epilog=epilog(f"{door.program} get default/robots/r1"))
     @click.argument("path", metavar="SPACE/COLLECTION/KEY")
     @_as_of(door)
+    @_read_level
     @door.takes_client
     @output_option
-    def get(path: str, as_of: int, client: Client, output: Output) -> None:
+    def get(path: str, as_of: int, level: dict[str, Any], client: Client, output: Output) -> None:
         """Print a record: its value, and on a terminal who wrote it."""
         from holdfast.errors import NotFound
 
-        record = client.get(path, as_of=as_of)
+        record = client.get(path, as_of=as_of, **level)
         if record is None:
             raise NotFound("RECORD_NOT_FOUND", f"there is no {path} here")
         if output.as_json:
@@ -59,7 +60,8 @@ def _get(door: Door) -> click.Command:
         elif output.is_terminal:
             by = printing.actor_words(record.actor)
             facts = {"value": Verbatim(record.json), "revision": printing.version_words(record)}
-            output.facts(facts | {"by": by, "written_at": printing.moment(record.stamp)})
+            facts |= {"by": by, "written_at": printing.moment(record.stamp)}
+            output.facts(facts | {"served": printing.answer_words(record.answer)})
         else:
             output.say(record.json)
 
@@ -74,6 +76,36 @@ def _as_of(door: Door) -> Callable[[Function], Function]:
     return lambda function: functools.wraps(function)(functools.partial(function, as_of=0))
 
 
+def _read_level(function: Function) -> Function:
+    """What a read is to promise: options of its own, collected as `level`."""
+    options = (
+        click.option(
+            "--level", type=click.Choice(["eventual", "bounded", "strong"]),
+            help="What the answer must promise. Default: that of the collection.",
+        ),
+        click.option(
+            "--max-staleness", type=DURATION, metavar="TIME",
+            help="Level bounded: nothing that the hub acknowledged earlier than this is missing.",
+        ),
+        click.option(
+            "--max-behind", type=click.IntRange(min=0), metavar="REVISIONS",
+            help="Level bounded: at most so many known revisions are missing.",
+        ),
+        click.option(
+            "--local-only", is_flag=True,
+            help="Level bounded: never ask the hub; prove it here, or fail.",
+        ),
+    )  # fmt: skip
+    names = ("level", "max_staleness", "max_behind", "local_only")
+
+    @functools.wraps(function)
+    def command(*args: Any, **given: Any) -> Any:
+        level = {name: value for name in names if (value := given.pop(name)) not in (None, False)}
+        return function(*args, level=level, **given)
+
+    return functools.reduce(lambda inner, option: option(inner), reversed(options), command)
+
+
 def _list(door: Door) -> click.Command:
     example = f'{door.program} list default/robots --filter "value.battery < 20"'
 
@@ -81,13 +113,17 @@ def _list(door: Door) -> click.Command:
     @click.argument("path", metavar="SPACE/COLLECTION[/PREFIX]")
     @click.option("--filter", "filter_", default="", help=FILTER)
     @click.option("--limit", type=click.IntRange(min=1), help="At most so many. Default: all.")
+    @_read_level
     @door.takes_client
     @output_option
-    def list_(path: str, filter_: str, limit: int | None, client: Client, output: Output) -> None:
+    def list_(
+        path: str, filter_: str, limit: int | None, level: dict[str, Any], client: Client,
+        output: Output,
+    ) -> None:  # fmt: skip
         """List records in the order of their keys. JSON: one object a line."""
         from itertools import islice
 
-        found = islice(client.list(path, filter=filter_), limit)
+        found = islice(client.list(path, filter=filter_, **level), limit)
         rows = (
             (
                 printing.record_document(record),

@@ -33,6 +33,7 @@ class Answer(_message.Message):
     STALENESS_MS_FIELD_NUMBER: _builtins.int
     INCLUDES_PENDING_FIELD_NUMBER: _builtins.int
     CONTEXT_FIELD_NUMBER: _builtins.int
+    NEW_SESSION_FIELD_NUMBER: _builtins.int
     level: _record_pb2.Level.ValueType
     """The level that was served."""
     session_token: _builtins.bytes
@@ -41,6 +42,10 @@ class Answer(_message.Message):
     """Upper bound of the staleness in milliseconds; absent: unknown."""
     includes_pending: _builtins.bool
     """True if writes not yet decided by the hub are in the answer."""
+    new_session: _builtins.bool
+    """True if the request had no session token: nothing was carried over from
+    what its sender may have seen before.
+    """
     @_builtins.property
     def position(self) -> _record_pb2.Position:
         """The position of the state that was read, or at which a write was based."""
@@ -58,16 +63,58 @@ class Answer(_message.Message):
         staleness_ms: _builtins.int | None = ...,
         includes_pending: _builtins.bool = ...,
         context: _record_pb2.Context | None = ...,
+        new_session: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_staleness_ms", b"_staleness_ms", "context", b"context", "position", b"position", "staleness_ms", b"staleness_ms"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_staleness_ms", b"_staleness_ms", "context", b"context", "includes_pending", b"includes_pending", "level", b"level", "position", b"position", "session_token", b"session_token", "staleness_ms", b"staleness_ms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_staleness_ms", b"_staleness_ms", "context", b"context", "includes_pending", b"includes_pending", "level", b"level", "new_session", b"new_session", "position", b"position", "session_token", b"session_token", "staleness_ms", b"staleness_ms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__staleness_ms: _TypeAlias = _typing.Literal["staleness_ms"]  # noqa: Y015
     _WhichOneofArgType__staleness_ms: _TypeAlias = _typing.Literal["_staleness_ms", b"_staleness_ms"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType__staleness_ms) -> _WhichOneofReturnType__staleness_ms | None: ...
 
 Global___Answer: _TypeAlias = Answer  # noqa: Y015
+
+@_typing.final
+class ReadBound(_message.Message):
+    """What level bounded is to keep to: at least one of both."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MAX_STALENESS_MS_FIELD_NUMBER: _builtins.int
+    MAX_BEHIND_FIELD_NUMBER: _builtins.int
+    LOCAL_ONLY_FIELD_NUMBER: _builtins.int
+    max_staleness_ms: _builtins.int
+    """Greatest age in milliseconds: the answer has every commit that the hub
+    acknowledged earlier than this before the request. Absent: any age.
+    """
+    max_behind: _builtins.int
+    """Most revisions that are known of and not in the answer. It says nothing of
+    what was never heard of. Absent: any number.
+    """
+    local_only: _builtins.bool
+    """Never ask the hub: prove it from what is known here, or refuse."""
+    def __init__(
+        self,
+        *,
+        max_staleness_ms: _builtins.int | None = ...,
+        max_behind: _builtins.int | None = ...,
+        local_only: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_max_behind", b"_max_behind", "_max_staleness_ms", b"_max_staleness_ms", "max_behind", b"max_behind", "max_staleness_ms", b"max_staleness_ms"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_behind", b"_max_behind", "_max_staleness_ms", b"_max_staleness_ms", "local_only", b"local_only", "max_behind", b"max_behind", "max_staleness_ms", b"max_staleness_ms"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__max_behind: _TypeAlias = _typing.Literal["max_behind"]  # noqa: Y015
+    _WhichOneofArgType__max_behind: _TypeAlias = _typing.Literal["_max_behind", b"_max_behind"]  # noqa: Y015
+    _WhichOneofReturnType__max_staleness_ms: _TypeAlias = _typing.Literal["max_staleness_ms"]  # noqa: Y015
+    _WhichOneofArgType__max_staleness_ms: _TypeAlias = _typing.Literal["_max_staleness_ms", b"_max_staleness_ms"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_behind) -> _WhichOneofReturnType__max_behind | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_staleness_ms) -> _WhichOneofReturnType__max_staleness_ms | None: ...
+
+Global___ReadBound: _TypeAlias = ReadBound  # noqa: Y015
 
 @_typing.final
 class CommitRequest(_message.Message):
@@ -221,6 +268,7 @@ class GetRequest(_message.Message):
     LEVEL_FIELD_NUMBER: _builtins.int
     SESSION_TOKEN_FIELD_NUMBER: _builtins.int
     AS_OF_REVISION_FIELD_NUMBER: _builtins.int
+    BOUND_FIELD_NUMBER: _builtins.int
     space: _builtins.str
     """Name of the space."""
     collection: _builtins.str
@@ -233,6 +281,10 @@ class GetRequest(_message.Message):
     """Token of the session, or empty."""
     as_of_revision: _builtins.int
     """Read as of this revision (hub only); zero: now."""
+    @_builtins.property
+    def bound(self) -> Global___ReadBound:
+        """For level bounded, and only for it."""
+
     def __init__(
         self,
         *,
@@ -242,10 +294,11 @@ class GetRequest(_message.Message):
         level: _record_pb2.Level.ValueType = ...,
         session_token: _builtins.bytes = ...,
         as_of_revision: _builtins.int = ...,
+        bound: Global___ReadBound | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["bound", b"bound"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of_revision", b"as_of_revision", "collection", b"collection", "key", b"key", "level", b"level", "session_token", b"session_token", "space", b"space"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of_revision", b"as_of_revision", "bound", b"bound", "collection", b"collection", "key", b"key", "level", b"level", "session_token", b"session_token", "space", b"space"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -317,6 +370,7 @@ class BatchGetRequest(_message.Message):
     NAMES_FIELD_NUMBER: _builtins.int
     LEVEL_FIELD_NUMBER: _builtins.int
     SESSION_TOKEN_FIELD_NUMBER: _builtins.int
+    BOUND_FIELD_NUMBER: _builtins.int
     space: _builtins.str
     """Name of the space."""
     level: _record_pb2.Level.ValueType
@@ -327,6 +381,10 @@ class BatchGetRequest(_message.Message):
     def names(self) -> _containers.RepeatedCompositeFieldContainer[Global___RecordName]:
         """1 to 1,000 names."""
 
+    @_builtins.property
+    def bound(self) -> Global___ReadBound:
+        """For level bounded, and only for it."""
+
     def __init__(
         self,
         *,
@@ -334,10 +392,11 @@ class BatchGetRequest(_message.Message):
         names: _abc.Iterable[Global___RecordName] | None = ...,
         level: _record_pb2.Level.ValueType = ...,
         session_token: _builtins.bytes = ...,
+        bound: Global___ReadBound | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["bound", b"bound"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["level", b"level", "names", b"names", "session_token", b"session_token", "space", b"space"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bound", b"bound", "level", b"level", "names", b"names", "session_token", b"session_token", "space", b"space"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -388,6 +447,7 @@ class ListRequest(_message.Message):
     SCAN_LIMIT_FIELD_NUMBER: _builtins.int
     LEVEL_FIELD_NUMBER: _builtins.int
     SESSION_TOKEN_FIELD_NUMBER: _builtins.int
+    BOUND_FIELD_NUMBER: _builtins.int
     space: _builtins.str
     """Name of the space."""
     collection: _builtins.str
@@ -410,6 +470,10 @@ class ListRequest(_message.Message):
     """The level wanted."""
     session_token: _builtins.bytes
     """Token of the session, or empty."""
+    @_builtins.property
+    def bound(self) -> Global___ReadBound:
+        """For level bounded, and only for it."""
+
     def __init__(
         self,
         *,
@@ -422,10 +486,11 @@ class ListRequest(_message.Message):
         scan_limit: _builtins.int = ...,
         level: _record_pb2.Level.ValueType = ...,
         session_token: _builtins.bytes = ...,
+        bound: Global___ReadBound | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["bound", b"bound"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection", b"collection", "filter", b"filter", "key_prefix", b"key_prefix", "level", b"level", "page_size", b"page_size", "page_token", b"page_token", "scan_limit", b"scan_limit", "session_token", b"session_token", "space", b"space"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bound", b"bound", "collection", b"collection", "filter", b"filter", "key_prefix", b"key_prefix", "level", b"level", "page_size", b"page_size", "page_token", b"page_token", "scan_limit", b"scan_limit", "session_token", b"session_token", "space", b"space"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

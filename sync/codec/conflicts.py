@@ -16,7 +16,7 @@ from sync.codec.requests import (
     CommitRequest,
     actor_from,
     actor_to,
-    write_level_from,
+    level_from,
 )
 from sync.commit import Actor, Version
 from sync.inbox import Answering, Choice, Entry, Seen, Side, State
@@ -153,7 +153,7 @@ def word_from(message: pb.ResolveConflictRequest | pb.UndoConflictRequest) -> Wo
         seen=version,
         seen_absent=message.seen.WhichOneof("record") == "absent",
         commit_id=message.commit_id,
-        level=write_level_from(message.level),
+        level=level_from(message.level),
         choice=choice,
         value=value,
     )

@@ -16,6 +16,7 @@ from sync import names, values
 from sync.apply import names_of
 from sync.codec.blocks import precondition_from
 from sync.commit import Actor, ActorKind, Kind, Op, OpId, Outcome, Precondition
+from sync.consistency import Bound, ReadLevel
 from sync.levels import MAX_BOUND, NO_WRITE_BOUND, Level, WriteBound
 from sync.position import ID_BYTES, MAX_NUMBER, Position
 from sync.reduce import Add, Delete, Patch, Put, Request
@@ -33,6 +34,15 @@ class BadRequest(ValueError):
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
         self.reason = reason
+
+
+MAX_TOLD_TOKEN_BYTES = 800
+"""A session token that fits into the trailers of a refusal; a longer one is left out, and what was
+seen of an absent record is then not carried on."""
+
+ReadRequest = (
+    state_service_pb2.GetRequest | state_service_pb2.BatchGetRequest | state_service_pb2.ListRequest
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,13 +94,13 @@ def commit_from(message: state_service_pb2.CommitRequest) -> CommitRequest:
         causation_id=_optional_id("causation_id", message.causation_id),
         context=context,
         session_token=message.session_token,
-        level=write_level_from(message.level),
+        level=level_from(message.level),
         bound=bound_from(message.bound),
     )
 
 
-def write_level_from(level: int) -> Level | None:
-    """The level that a write asks for; None if it names none. Raises BadRequest."""
+def level_from(level: int) -> Level | None:
+    """The level that a request asks for; None if it names none. Raises BadRequest."""
     if level == record_pb2.LEVEL_UNSPECIFIED:
         return None
     try:
@@ -107,15 +117,19 @@ def bound_from(message: state_service_pb2.WriteBound) -> WriteBound:
     return bound
 
 
-def check_level(level: int) -> None:
-    """Levels of reads without an implementation are refused by name. Raises BadRequest."""
-    if level in (record_pb2.LEVEL_UNSPECIFIED, record_pb2.LEVEL_EVENTUAL):
-        return
-    try:
-        name = record_pb2.Level.Name(level)  # type: ignore[arg-type]
-    except ValueError:
-        raise BadRequest("UNKNOWN_ENUM_VALUE", f"level {level} is not known") from None
-    raise BadRequest("LEVEL_NOT_IMPLEMENTED", f"{name} is not implemented in this version")
+def read_level_from(message: ReadRequest) -> ReadLevel:
+    """The level that a read asks for, and its bound. Raises BadRequest."""
+    level = level_from(message.level)
+    given = message.bound
+    if level is not Level.BOUNDED and message.HasField("bound"):
+        raise BadRequest("MALFORMED_REQUEST", "bound: it belongs to level bounded")
+    if max(given.max_staleness_ms, given.max_behind) > MAX_BOUND:
+        raise BadRequest("MALFORMED_REQUEST", f"bound: at most {MAX_BOUND}")
+    bound = Bound(
+        given.max_staleness_ms if given.HasField("max_staleness_ms") else None,
+        given.max_behind if given.HasField("max_behind") else None,
+    )
+    return ReadLevel(level, bound, given.local_only)
 
 
 def actor_from(message: record_pb2.Actor) -> Actor:
@@ -265,3 +279,18 @@ def _op_to(op: Op) -> record_pb2.Op:
         for name, delta in orjson.loads(op.payload).items():
             message.add.deltas[name] = delta
     return message
+
+
+def absence(answer: state_service_pb2.Answer) -> dict[str, str]:
+    """What an answer says of itself, for one that a record is absent: that has no other place."""
+    said = {
+        "epoch": str(answer.position.epoch),
+        "revision": str(answer.position.revision),
+        "level": record_pb2.Level.Name(answer.level),
+        "includes_pending": str(answer.includes_pending).lower(),
+    }
+    if answer.HasField("staleness_ms"):
+        said["staleness_ms"] = str(answer.staleness_ms)
+    if len(answer.session_token) <= MAX_TOLD_TOKEN_BYTES:
+        said["session_token"] = answer.session_token.hex()
+    return said

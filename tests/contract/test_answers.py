@@ -63,13 +63,63 @@ async def each_answer(client: AsyncClient) -> dict[str, pb.Answer]:
 @pytest.mark.promise("level.no-silent-downgrade")
 async def test_every_answer_says_what_was_served(client: AsyncClient, door: Door) -> None:
     for method, answer in (await each_answer(client)).items():
-        assert answer.level == record.LEVEL_EVENTUAL, method
+        # A read of the hub is strong by nature.
+        strong = door.kind == "hub" and method in {"Get", "BatchGet", "List"}
+        assert answer.level == (record.LEVEL_STRONG if strong else record.LEVEL_EVENTUAL), method
         assert answer.HasField("position") and answer.position.space == SPACE, method
         assert answer.HasField("context"), method
         if door.kind == "hub":
             assert answer.staleness_ms == 0 and not answer.includes_pending, method
         else:
-            assert not answer.HasField("staleness_ms"), "unknown, not zero"
+            known = answer.HasField("staleness_ms")
+            assert not known or (method != "Commit" and answer.staleness_ms < 60_000), method
+        assert answer.new_session, method
+
+
+@pytest.mark.promise("answer.evidence")
+@pytest.mark.promise("level.no-silent-downgrade")
+async def test_a_read_is_served_at_the_level_that_it_asks_for(
+    client: AsyncClient, door: Door
+) -> None:
+    """A record, an absent one, several, and a page; and what is no level is refused."""
+    first = await ask(client, "Commit", put("1"))
+    for level in (record.LEVEL_EVENTUAL, record.LEVEL_BOUNDED, record.LEVEL_STRONG):
+        more: dict[str, Any] = {"level": level, "session_token": first.answer.session_token}
+        if level == record.LEVEL_BOUNDED:
+            more["bound"] = pb.ReadBound(max_staleness_ms=60_000, max_behind=1_000)
+        name = pb.RecordName(collection="parts", key="1")
+        batch = pb.BatchGetRequest(space=SPACE, names=[name], **more)
+        page = pb.ListRequest(space=SPACE, collection="parts", **more)
+        for method, request in (("Get", get("1", **more)), ("BatchGet", batch), ("List", page)):
+            answer = (await ask(client, method, request)).answer
+            assert answer.level == level and not answer.new_session
+            assert answer.HasField("position") and answer.HasField("context")
+            if level != record.LEVEL_EVENTUAL:
+                assert answer.HasField("staleness_ms") and answer.staleness_ms < 60_000
+            if level == record.LEVEL_STRONG:
+                assert not answer.includes_pending and not answer.context.seen
+        with pytest.raises(errors.NotFound) as absent:
+            await ask(client, "Get", get("absent", **more))
+        assert absent.value.metadata["level"] == record.Level.Name(level)
+        token = decode_token(bytes.fromhex(absent.value.metadata["session_token"]))
+        assert token.positions[SPACE].revision == int(absent.value.metadata["revision"])
+    wrong: tuple[tuple[dict[str, Any], str], ...] = (
+        ({"level": 77}, "UNKNOWN_ENUM_VALUE"),
+        ({"level": record.LEVEL_STRONG, "bound": pb.ReadBound(max_behind=1)}, "MALFORMED_REQUEST"),
+        ({"bound": pb.ReadBound(max_behind=1)}, "MALFORMED_REQUEST"),
+        (
+            {"level": record.LEVEL_BOUNDED, "bound": pb.ReadBound(max_staleness_ms=2**63)},
+            "MALFORMED_REQUEST",
+        ),
+    )
+    for options, reason in wrong:
+        with pytest.raises(errors.InvalidArgument) as refused:
+            await ask(client, "Get", get("1", **options))
+        assert refused.value.reason == reason
+    if door.kind == "edge":
+        with pytest.raises(errors.InvalidArgument) as refused:
+            await ask(client, "Get", get("1", level=record.LEVEL_BOUNDED))
+        assert refused.value.reason == "MALFORMED_REQUEST", "bounded by what?"
 
 
 @pytest.mark.promise("answer.evidence")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -358,12 +359,41 @@ async def test_what_cannot_be_stored_is_refused_by_name(
     assert caught.value.remedy
 
 
-async def test_what_is_not_built_is_refused_by_name(client: Any, space: str) -> None:
-    for level in ("strong", "bounded"):
-        with pytest.raises(errors.Unimplemented) as caught:
-            await client.get(f"{space}/parts/7", level=level)
-        assert caught.value.reason == "LEVEL_NOT_IMPLEMENTED"
-    assert await client.get(f"{space}/parts/7") is None
+async def test_reads_say_what_they_are_to_promise(client: Any, space: str) -> None:
+    """Each by itself, or all of a session; what a call says replaces all that the session says."""
+    path = f"{space}/parts/7"
+    await client.put(path, {"n": 1})
+    strong = await client.get(path, level="strong")
+    assert strong.answer.level == "strong" and not strong.answer.includes_pending
+    for bound in (
+        {"max_staleness": 30.0},
+        {"max_staleness": timedelta(minutes=1), "max_behind": 100},
+        {"level": "bounded", "max_behind": 100},
+    ):
+        read = await client.get(path, **bound)
+        assert read.answer.level == "bounded" and read.answer.staleness_ms < 60_000
+    assert [one.answer.level async for one in client.list(f"{space}/parts", level="strong")] == [
+        "strong"
+    ]
+    assert (await client.batch_get([path], level="strong"))[path].answer.level == "strong"
+    session = client.session(max_staleness=30, tokens=client.token)
+    assert session.tokens == client.tokens
+    assert (await session.get(path)).answer.level == "bounded"
+    assert (await session.get(path, level="strong")).answer.level == "strong"
+    assert not (await session.get(path)).answer.new_session
+    assert (await client.session(level="strong").get(path)).answer.new_session
+    assert await session.get(f"{space}/parts/absent") is None
+    for wrong in (
+        {"max_staleness": -1},
+        {"max_behind": 2**64},
+        {"level": "strong", "max_behind": 1},
+    ):
+        with pytest.raises(errors.InvalidArgument) as caught:
+            await client.get(path, **wrong)
+        assert caught.value.reason == "MALFORMED_REQUEST"
+    with pytest.raises(errors.InvalidArgument) as caught:
+        client.session(tokens="no token")
+    assert caught.value.reason == "TOKEN_INVALID"
 
 
 async def test_wrong_listings_and_watches_are_refused(client: Any, space: str) -> None:

@@ -12,8 +12,6 @@ from cloud_hub.submissions import Pushed
 from edge_agent.uplink import insecure
 from holdfast import AsyncClient, Put, errors
 from holdfast.client.commits import CommitEvent
-from holdfast.v1 import record_pb2 as record
-from holdfast.v1 import state_service_pb2 as pb
 from tests.house import PERSON, SPACE, House, house, until
 
 pytestmark = pytest.mark.integration
@@ -333,27 +331,3 @@ async def test_the_hub_reads_as_of_any_revision() -> None:
         with pytest.raises(errors.HoldfastError) as refused:
             await home.at("a").get(PATH, as_of=1)
         assert refused.value.reason in {"NOT_IMPLEMENTED", "HUB_ONLY"}
-
-
-# -- the level that is asked for ---------------------------------------------------------------
-
-
-@pytest.mark.promise("level.no-silent-downgrade")
-async def test_a_level_that_is_not_kept_is_refused_by_every_reader() -> None:
-    async with house("a") as home:
-        await home.at("a").put(PATH, {"n": 1})
-        for door in ("a", "hub"):
-            for level in (record.LEVEL_STRONG, record.LEVEL_BOUNDED):
-                requests = {
-                    "Get": pb.GetRequest(space=SPACE, collection="parts", key="7", level=level),
-                    "BatchGet": pb.BatchGetRequest(
-                        space=SPACE,
-                        names=[pb.RecordName(collection="parts", key="7")],
-                        level=level,
-                    ),
-                    "List": pb.ListRequest(space=SPACE, collection="parts", level=level),
-                }
-                for method, request in requests.items():
-                    with pytest.raises(errors.Unimplemented) as refused:
-                        await home.at(door).request(f"StateService.{method}", request)
-                    assert refused.value.reason == "LEVEL_NOT_IMPLEMENTED"

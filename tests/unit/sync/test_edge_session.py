@@ -10,6 +10,7 @@ from sync import actions as a
 from sync import messages as m
 from sync.clock import BootInstant
 from sync.edge_session import (
+    FRESH_NS,
     GREETING_LIMIT_NS,
     HEARTBEAT_NS,
     MAX_BEATS,
@@ -304,6 +305,8 @@ def test_a_hub_that_does_not_welcome_is_left() -> None:
 
 def test_heartbeats_go_out_and_their_answers_say_when_they_were_sent() -> None:
     pair = Pair({"site": []}).start()
+    (first,) = pair.edge.tick(NOW)
+    assert first == a.Beat(NOW), "nothing is known to be fresh before the hub was asked"
     assert pair.edge.tick(BootInstant(NOW + HEARTBEAT_NS - 1)) == []
     pair.now += HEARTBEAT_NS
     (beat,) = pair.edge.tick(pair.instant)
@@ -313,6 +316,22 @@ def test_heartbeats_go_out_and_their_answers_say_when_they_were_sent() -> None:
     assert pair.edge.receive(answer, BootInstant(pair.now + 5)) == [a.Heard(answer, pair.now)]
     assert pair.edge.heads["site"].revision == 9
     assert pair.edge.receive(answer, BootInstant(pair.now + 6)) == []
+
+
+def test_heartbeats_come_more_often_while_somebody_reads_within_a_bound() -> None:
+    pair = Pair({"site": []}).start()
+    pair.edge.tick(NOW)
+    pair.edge.keep_fresh(6 * SECOND_NS, NOW)
+    pair.edge.keep_fresh(60 * SECOND_NS, NOW)  # the tightest counts
+    beats = 0
+    for second in range(1, 31):
+        beats += len(pair.edge.tick(BootInstant(NOW + second * SECOND_NS)))
+        pair.edge.receive(m.Credit(1, 1), BootInstant(NOW + second * SECOND_NS))
+    assert beats == 15
+    later = NOW + FRESH_NS + 10 * SECOND_NS
+    pair.edge.receive(m.Credit(1, 1), BootInstant(later))
+    assert len(pair.edge.tick(BootInstant(later))) == 1
+    assert pair.edge.tick(BootInstant(later + HEARTBEAT_NS - 1)) == [], "as always again"
 
 
 def test_a_head_read_before_changes_that_came_first_takes_nothing_back() -> None:
