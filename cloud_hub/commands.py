@@ -8,6 +8,7 @@ time that loading a database driver would take.
 from __future__ import annotations
 
 import os
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,13 +17,14 @@ import click
 import holdfast
 from cloud_hub import settings as reading
 from holdfast.host.commands import epilog, output_option
+from holdfast.host.config import Loaded
 from holdfast.host.output import Output
-from holdfast.shell import conflicts, hub, state
+from holdfast.shell import conflicts, hub, settings, state
 from holdfast.shell.doors import HUB
+from holdfast.shell.settings import Flags, Given, log_level
 
 if TYPE_CHECKING:
     from cloud_hub.hub import Hub
-    from cloud_hub.storage.driver import Transaction
 
 
 @click.group(
@@ -38,69 +40,70 @@ def cli() -> None:
     or what stands in .run/hub.address here."""
 
 
+SETTINGS = Flags(
+    "cloud-hub",
+    reading.PREFIX,
+    {
+        "listen": click.option(
+            "--listen", metavar="HOST:PORT", help="Default 127.0.0.1:7443; port 0: a free one."
+        ),
+        "data": click.option(
+            "--data", type=click.Path(path_type=Path), help="Directory of the SQLite database."
+        ),
+        "database": click.option(
+            "--database", metavar="URL", help="A PostgreSQL database instead."
+        ),
+        "pooled": click.option(
+            "--pooled", is_flag=True, default=None,
+            help="The URL is that of a pooler (PgBouncer) that hands out connections by"
+            " transaction.",
+        ),
+        "listen_database": click.option(
+            "--listen-database", metavar="URL",
+            help="With --pooled: the same database without the pooler, to be notified by.",
+        ),
+        "insecure": click.option(
+            "--insecure", is_flag=True, default=None, help="Plain TCP; on loopback only."
+        ),
+        "reflection": click.option(
+            "--reflection", is_flag=True, default=None, help="Let clients ask for the interface."
+        ),
+        "name": click.option("--name", help="Name of this process, for people."),
+        "log.level": log_level(),
+    },
+    reading.loaded,
+)  # fmt: skip
+
+
 @cli.command(epilog=epilog("cloud-hub run --listen 127.0.0.1:7443 --data DIR --insecure"))
-@click.option("--listen", metavar="HOST:PORT", help="Default 127.0.0.1:7443; port 0: a free one.")
-@click.option("--data", type=click.Path(path_type=Path), help="Directory of the SQLite database.")
-@click.option("--database", metavar="URL", help="A PostgreSQL database instead.")
-@click.option(
-    "--pooled",
-    is_flag=True,
-    default=None,
-    help="The URL is that of a pooler (PgBouncer) that hands out connections by transaction.",
-)
-@click.option(
-    "--listen-database", metavar="URL",
-    help="With --pooled: the same database without the pooler, to be notified by.",
-)  # fmt: skip
-@click.option("--insecure", is_flag=True, default=None, help="Plain TCP; on loopback only.")
-@click.option("--reflection", is_flag=True, default=None, help="Let clients ask for the interface.")
-@click.option("--name", help="Name of this process, for people.")
-@click.option("--log-level", help="DEBUG, INFO, WARNING or ERROR.")
-@click.option(
-    "--config", "files", multiple=True, type=click.Path(path_type=Path),
-    help="A TOML file; repeatable, the later one wins. CLOUD_HUB__SECTION__KEY in the environment"
-    " wins over files, flags win over both.",
-)  # fmt: skip
+@SETTINGS.taken
 @output_option
-def run(
-    listen: str | None, data: Path | None, database: str | None, pooled: bool | None,
-    listen_database: str | None, insecure: bool | None,
-    reflection: bool | None, name: str | None, log_level: str | None, files: tuple[Path, ...],
-    output: Output,
-) -> None:  # fmt: skip
+def run(given: Given, output: Output) -> None:
     """Run the hub in the foreground until SIGTERM or Ctrl-C; a second signal ends it at once.
+    SIGHUP reads the settings anew.
 
     Prints one line with its address when it listens; its log is on the standard error.
     """
-    flags = {
-        "listen": listen,
-        "data": data,
-        "database": database,
-        "pooled": pooled,
-        "listen_database": listen_database,
-        "insecure": insecure,
-        "reflection": reflection,
-        "name": name,
-        "log.level": log_level and log_level.upper(),
-    }
-    _serve(reading.read(files, os.environ, flags), output)
+    _serve(given, output)
 
 
-def _serve(settings: reading.Settings, output: Output) -> None:
+def _serve(given: Given, output: Output) -> None:
+    loaded: Loaded[reading.Settings] = SETTINGS.loaded(given)
     from cloud_hub.hub import HubSettings, started
     from holdfast.host import logs
     from holdfast.host.serving import Pulse, serve
 
-    logs.configure(settings.log.level)
-    endpoint = settings.checked()
+    found = loaded.value
+    logs.configure(found.log.level)
+    endpoint = found.checked()
     wanted = HubSettings(
         listen=str(endpoint),
-        data=settings.data,
-        database=settings.database,
-        pooled=settings.pooled,
-        listen_database=settings.listen_database,
-        name=settings.name,
-        reflection=settings.reflection,
+        data=found.data,
+        database=found.database,
+        pooled=found.pooled,
+        listen_database=found.listen_database,
+        name=found.name,
+        reflection=found.reflection,
     )
 
     def announce(running: Hub) -> None:
@@ -108,21 +111,32 @@ def _serve(settings: reading.Settings, output: Output) -> None:
         ready = {"event": "ready", "address": address, "pid": os.getpid()}
         output.event(ready, f"cloud-hub listens on {address}")
 
-    serve(started(wanted), Pulse(announce, _describe, _probe))
+    pulse: Pulse[Hub] = Pulse(
+        announce=announce,
+        describe=lambda running: running.status_line,
+        probe=lambda running: running.driver.answer(),
+        reload=_reloading(given, loaded),
+    )
+    serve(started(wanted), pulse)
 
 
-def _describe(running: Hub) -> str:
-    return f"{running.streams.count} edges connected, {running.ingest.commits} commits decided"
+def _reloading(given: Given, loaded: Loaded[reading.Settings]) -> Callable[[Hub], Awaitable[None]]:
+    """What a running hub takes of settings that have changed."""
+    from holdfast.host import logs
+    from holdfast.host.reloading import Reloading
+
+    reloading = Reloading(
+        lambda: SETTINGS.loaded(given),
+        loaded,
+        {"log.level": lambda settings: logs.set_level(settings.log.level)},
+    )
+
+    async def reload(_running: Hub) -> None:
+        reloading.reload()
+
+    return reload
 
 
-async def _probe(running: Hub) -> None:
-    from cloud_hub import heads
-
-    async def work(tx: Transaction) -> None:
-        await heads.page(tx, "", 1)
-
-    await running.driver.read(work)
-
-
+cli.add_command(settings.command(SETTINGS))
 for command in (*state.commands(HUB), *conflicts.commands(HUB), *hub.commands(HUB)):
     cli.add_command(command)

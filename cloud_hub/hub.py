@@ -173,6 +173,15 @@ class Hub:
             await asyncio.gather(*tasks, return_exceptions=True)
             await self.drain()
 
+    @property
+    def status_line(self) -> str:
+        """How it is doing, for `systemctl status`."""
+        waiting = self.ingest.waiting_commits
+        return (
+            f"serving, {self.streams.count} edges connected, {self.ingest.commits} commits decided,"
+            f" {waiting} waiting"
+        )
+
     async def drain(self) -> None:
         """Ends in order: nothing that was taken is left undecided."""
         await self._health.enter_graceful_shutdown()

@@ -114,6 +114,11 @@ class Ingest:
             queue.put(waiting)
         return waiting.answer
 
+    @property
+    def waiting_commits(self) -> int:
+        """Commits that wait to be decided, in all spaces."""
+        return sum(queue.weight for queue in self._queues.values())
+
     async def close(self) -> None:
         """Takes nothing new and waits for what has been taken."""
         self._closing = True

@@ -4,6 +4,9 @@
     data = "/var/lib/cloud-hub"
     insecure = true
 
+With neither `data` nor `database`, the directory that a service manager provides (STATE_DIRECTORY)
+is used.
+
 Invariant: what is read here can be run: one database, and an address that only this machine
 reaches.
 """
@@ -15,8 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from holdfast.host.config import ConfigError, load, setting
-from holdfast.host.loopback import Endpoint, require
+from holdfast.host.config import ConfigError, Loaded, load, provided, setting
+from holdfast.host.loopback import Endpoint, parse, require
 
 PREFIX = "CLOUD_HUB"
 DEFAULT_LISTEN = "127.0.0.1:7443"
@@ -72,8 +75,21 @@ class Settings:
         )
 
 
-def read(files: Iterable[Path], env: Mapping[str, str], flags: Mapping[str, object]) -> Settings:
-    """Raises ConfigError, AddressRefused."""
-    found = load(Settings, prefix=PREFIX, files=tuple(files), env=env, flags=flags).value
-    assert found.checked()
+def loaded(
+    files: Iterable[Path], env: Mapping[str, str], flags: Mapping[str, object]
+) -> Loaded[Settings]:
+    """The settings, and where each came from. Raises ConfigError, AddressRefused."""
+    files = tuple(files)
+    found = load(Settings, prefix=PREFIX, files=files, env=env, flags=flags)
+    if not found.value.data and not found.value.database:
+        offered = provided(env, "STATE_DIRECTORY", "data")
+        found = load(Settings, prefix=PREFIX, files=files, env=env, flags=flags, offered=offered)
+    with found.naming("listen"):
+        parse(found.value.listen)
+    assert found.value.checked()
     return found
+
+
+def read(files: Iterable[Path], env: Mapping[str, str], flags: Mapping[str, object]) -> Settings:
+    """The settings alone. Raises ConfigError, AddressRefused."""
+    return loaded(files, env, flags).value

@@ -32,6 +32,7 @@ from cloud_hub.loading import Loader
 from cloud_hub.records import StoredRecord
 from cloud_hub.storage.driver import Driver, StorageUnavailable, Transaction
 from cloud_hub.submissions import Answer, Pushed, Requested, Submission, Voided
+from holdfast.host import failpoints
 from holdfast.host.clock import Clock
 from holdfast.host.door import Refusal
 from sync import codec, digest
@@ -43,6 +44,8 @@ from sync.resolve import Key
 RANKS = {Priority.CONTROL: 0, Priority.STATE: 1, Priority.BULK: 2}
 """In which order spaces are drained."""
 
+BEFORE_END = failpoints.declare("hub.transaction.written")
+"""Everything is written and nothing is durable; on SQLite in the thread that writes."""
 
 SETTLINGS = 3
 """Transactions for one group, where COMMIT goes unanswered each time: a database in that state is
@@ -199,6 +202,7 @@ class _Run:
         marks = {entry.origin: decider.loaded.marks[entry.origin] for entry in decider.entries}
         await origins.save_watermarks(tx, space, marks)
         await heads.advance(tx, head)
+        BEFORE_END()
         kept.revision, kept.token = head.revision, head.token
         kept.keep_records({**stored, **changed})
         if any(collection == POLICIES for collection, _ in changed):

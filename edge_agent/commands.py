@@ -8,6 +8,7 @@ time that loading SQLite would take.
 from __future__ import annotations
 
 import os
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,10 +17,12 @@ import click
 import holdfast
 from edge_agent import settings as reading
 from holdfast.host.commands import epilog, output_option
+from holdfast.host.config import Loaded
 from holdfast.host.output import Output
-from holdfast.shell import conflicts, doctor, edge, state
+from holdfast.shell import conflicts, doctor, edge, settings, state
 from holdfast.shell.arguments import SIZE
 from holdfast.shell.doors import EDGE
+from holdfast.shell.settings import Flags, Given, log_level
 
 if TYPE_CHECKING:
     from edge_agent.daemon import EdgeAgent
@@ -40,84 +43,111 @@ def cli() -> None:
     HOLDFAST_SOCKET, or the first of .run/*/agent.sock here."""
 
 
+SETTINGS = Flags(
+    "edge-agent",
+    reading.PREFIX,
+    {
+        "hub.address": click.option(
+            "--hub", "hub__address", multiple=True, metavar="HOST:PORT",
+            callback=lambda _context, _option, all_: ",".join(all_) or None,
+            help="Address of the hub, on this machine; repeatable, for several processes of one"
+            " hub.",
+        ),
+        "data": click.option(
+            "--data", type=click.Path(path_type=Path), help="Directory of this edge's files."
+        ),
+        "sockets": click.option(
+            "--socket", "sockets", multiple=True, metavar="PATH[=ID:KIND]",
+            help="A Unix socket to listen on; with an actor, only that one writes there."
+            " Repeatable. Default: agent.sock in the directory.",
+        ),
+        "scopes": click.option(
+            "--scope", "scopes", multiple=True, metavar="SPACE[/COLLECTION]", help=SCOPES
+        ),
+        "name": click.option("--name", help="Name of this edge. Default: that of the machine."),
+        "outbox.limit_bytes": click.option(
+            "--outbox-limit", "outbox__limit_bytes", type=SIZE,
+            help="Most that the outbox may hold, such as 256MiB.",
+        ),
+        "log.level": log_level(),
+    },
+    reading.loaded,
+)  # fmt: skip
+
+
 @cli.command(epilog=epilog("edge-agent run --hub 127.0.0.1:7443 --data DIR --scope plant-7/orders"))
-@click.option(
-    "--hub", "hubs", multiple=True, metavar="HOST:PORT",
-    help="Address of the hub, on this machine; repeatable, for several processes of one hub.",
-)  # fmt: skip
-@click.option("--data", type=click.Path(path_type=Path), help="Directory of this edge's files.")
-@click.option(
-    "--socket", "sockets", multiple=True, metavar="PATH[=ID:KIND]",
-    help="A Unix socket to listen on; with an actor, only that one writes there. Repeatable."
-    " Default: agent.sock in the directory.",
-)  # fmt: skip
-@click.option("--scope", "scopes", multiple=True, metavar="SPACE[/COLLECTION]", help=SCOPES)
-@click.option("--name", help="Name of this edge. Default: that of the machine.")
-@click.option("--outbox-limit", type=SIZE, help="Most that the outbox may hold, such as 256MiB.")
-@click.option("--log-level", help="DEBUG, INFO, WARNING or ERROR.")
-@click.option(
-    "--config", "files", multiple=True, type=click.Path(path_type=Path),
-    help="A TOML file; repeatable, the later one wins. EDGE_AGENT__SECTION__KEY in the environment"
-    " wins over files, flags win over both.",
-)  # fmt: skip
+@SETTINGS.taken
 @output_option
-def run(
-    hubs: tuple[str, ...], data: Path | None, sockets: tuple[str, ...], scopes: tuple[str, ...],
-    name: str | None, outbox_limit: int | None, log_level: str | None, files: tuple[Path, ...],
-    output: Output,
-) -> None:  # fmt: skip
+def run(given: Given, output: Output) -> None:
     """Run the agent in the foreground until SIGTERM or Ctrl-C; a second signal ends it at once.
+    SIGHUP reads the settings anew.
 
     Prints one line when it answers at its sockets; its log is on the standard error. A directory
     belongs to one agent, and an edge to one hub.
     """
-    flags = {
-        "hub.address": ",".join(hubs) or None,
-        "data": data,
-        "sockets": sockets or None,
-        "scopes": scopes or None,
-        "name": name,
-        "outbox.limit_bytes": outbox_limit,
-        "log.level": log_level and log_level.upper(),
-    }
-    _serve(reading.read(files, os.environ, flags), output)
+    _serve(given, output)
 
 
-def _serve(settings: reading.Settings, output: Output) -> None:
+def _serve(given: Given, output: Output) -> None:
+    loaded: Loaded[reading.Settings] = SETTINGS.loaded(given)
     from edge_agent.daemon import EdgeSettings, started
     from edge_agent.uplink import insecure
     from holdfast.host import logs
     from holdfast.host.serving import Pulse, serve
 
-    logs.configure(settings.log.level)
-    doors = settings.doors
+    found = loaded.value
+    logs.configure(found.log.level)
+    doors = found.doors
     paths = tuple(doors)
-    first, *others = (insecure(str(endpoint)) for endpoint in settings.hub_endpoints)
+    first, *others = (insecure(str(endpoint)) for endpoint in found.hub_endpoints)
     wanted = EdgeSettings(
-        data=settings.data,
+        data=found.data,
         hub=first,
         other_hubs=others,
         sockets=paths,
-        name=settings.edge_name,
-        scopes=reading.scopes(settings.scopes),
+        name=found.edge_name,
+        scopes=reading.scopes(found.scopes),
         actors={path: actor for path, actor in doors.items() if actor is not None},
-        outbox_limit_bytes=settings.outbox.limit_bytes,
+        outbox_limit_bytes=found.outbox.limit_bytes,
     )
     answers = f"edge-agent answers at {', '.join(map(str, paths))}"
     ready = {"event": "ready", "sockets": list(map(str, paths)), "pid": os.getpid()}
-    pulse: Pulse[EdgeAgent] = Pulse(lambda _: output.event(ready, answers), _describe, _probe)
+    pulse: Pulse[EdgeAgent] = Pulse(
+        announce=lambda _: output.event(ready, answers),
+        describe=lambda agent: agent.status_line,
+        probe=lambda agent: agent.files.answer(),
+        reload=_reloading(given, loaded),
+    )
     serve(started(wanted), pulse)
 
 
-def _describe(agent: EdgeAgent) -> str:
-    reason = f" ({agent.uplink.reason})" if agent.uplink.reason else ""
-    return f"{agent.uplink.state}{reason}, hub {agent.uplink.address.text}"
+def _reloading(
+    given: Given, loaded: Loaded[reading.Settings]
+) -> Callable[[EdgeAgent], Awaitable[None]]:
+    """What a running agent takes of settings that have changed."""
+    from holdfast.host import logs
+    from holdfast.host.reloading import Reloading
+
+    running: list[EdgeAgent] = []
+    reloading = Reloading(
+        lambda: SETTINGS.loaded(given),
+        loaded,
+        {
+            "log.level": lambda settings: logs.set_level(settings.log.level),
+            "outbox.limit_bytes": lambda settings: running[0].limit_outbox(
+                settings.outbox.limit_bytes
+            ),
+        },
+    )
+
+    async def reload(agent: EdgeAgent) -> None:
+        running[:] = [agent]
+        reloading.reload()
+
+    return reload
 
 
-async def _probe(agent: EdgeAgent) -> None:
-    await agent.files.in_outbox(lambda connection: connection.execute("SELECT 1").fetchone())
-
-
+cli.add_command(settings.command(SETTINGS))
 for command in (
     *state.commands(EDGE),
     *conflicts.commands(EDGE),

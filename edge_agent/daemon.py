@@ -30,6 +30,7 @@ from edge_agent.inbox import Inbox
 from edge_agent.intake import Intake
 from edge_agent.level_reads import LevelReads
 from edge_agent.local_store import LocalStore
+from edge_agent.outbox import LIMIT_BYTES
 from edge_agent.reads import Reads
 from edge_agent.replica import Applied
 from edge_agent.services.conflicts import ConflictService
@@ -37,7 +38,8 @@ from edge_agent.services.edge import EdgeService
 from edge_agent.services.hub_door import HubDoor
 from edge_agent.services.state import StateService
 from edge_agent.tail import Arrival
-from edge_agent.uplink import Address, Uplink
+from edge_agent.uplink import Address, LinkState, Uplink
+from edge_agent.vitals import Vitals
 from edge_agent.waiting import Waiting
 from edge_agent.watchers import Watchers
 from holdfast.host.channels import server_options
@@ -49,7 +51,7 @@ from holdfast.v1 import conflict_service_pb2, edge_service_pb2, state_service_pb
 from sync.commit import Actor
 from sync.messages import Scope
 from sync.policy import Policies, Priority
-from sync.position import ID_BYTES
+from sync.position import ID_BYTES, Position
 
 SWEEP_SECONDS = 5.0
 """How often files are checkpointed and trimmed, if it is due."""
@@ -106,7 +108,8 @@ class EdgeAgent:
         self.settings, self.files = settings, files
         self.watchers = Watchers(files)
         self.reads = Reads(files, settings.scopes)
-        self.intake = Intake(files, settings.scopes, self._applied, self.watchers.progressed)
+        self.vitals = Vitals(files, settings.scopes)
+        self.intake = Intake(files, settings.scopes, self._applied, self._progressed)
         self.uplink = Uplink(
             files,
             self.intake,
@@ -116,12 +119,13 @@ class EdgeAgent:
             luck,
             self._rank,
             settings.other_hubs,
+            self.vitals,
         )
         self.store = LocalStore(
             files,
             scopes=settings.scopes,
             unix_ms=self._unix_ms,
-            on_pending=lambda _spaces: self.uplink.pending(),
+            on_pending=self._pending,
             on_commits=self.watchers.commits_taken,
         )
         self.waiting = Waiting(files, self.reads, self.uplink)
@@ -159,8 +163,7 @@ class EdgeAgent:
 
     async def prepare(self) -> None:
         """Makes the files agree. Raises HostError."""
-        if self.settings.outbox_limit_bytes:
-            self.files.outbox.limit_bytes = self.settings.outbox_limit_bytes
+        self.limit_outbox(self.settings.outbox_limit_bytes)
         try:
             await reconcile.reconcile(self.files)
             await self._learn_policies()
@@ -239,7 +242,28 @@ class EdgeAgent:
             except Exception as error:  # noqa: BLE001 - house-keeping waits for better times
                 _log.warning("sweeping failed", exc_info=error)
 
+    @property
+    def status_line(self) -> str:
+        """How it is doing, for `systemctl status`."""
+        link = self.uplink
+        reason = f" ({link.reason})" if link.reason else ""
+        return self.vitals.line(f"{link.state}{reason}", link.state is LinkState.STREAMING)
+
+    def limit_outbox(self, limit_bytes: int) -> None:
+        """The most that the outbox takes from now on; zero: the default."""
+        self.files.outbox.limit_bytes = limit_bytes or LIMIT_BYTES
+
+    def _pending(self, spaces: frozenset[str]) -> None:
+        self.vitals.took(spaces)
+        self.uplink.pending()
+
+    def _progressed(self, position: Position) -> None:
+        self.vitals.applied(position, self.uplink.heads)
+        self.watchers.progressed(position)
+
     def _applied(self, applied: Applied, arrivals: Sequence[Arrival]) -> None:
+        here = Position(applied.cursor.epoch, applied.space, applied.cursor.revision)
+        self.vitals.applied(here, self.uplink.heads)
         self.watchers.changes_applied(applied, arrivals)
         if applied.policies_changed:
             self._learning = asyncio.get_running_loop().create_task(self._learn_policies())

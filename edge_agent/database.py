@@ -28,7 +28,15 @@ from edge_agent.outbox import SQL, Outbox
 from holdfast.host.clock import Clock
 from holdfast.host.datadir import DataDirectory
 from holdfast.host.migrations import MigrationChanged, load
-from holdfast.host.sqlite import Checkpoint, Corrupt, Database, Pragmas, SqliteFile, transact
+from holdfast.host.sqlite import (
+    Checkpoint,
+    Corrupt,
+    Database,
+    DatabaseError,
+    Pragmas,
+    SqliteFile,
+    transact,
+)
 from holdfast.host.sqlite_file import connect
 from holdfast.host.sqlite_migrations import migrate
 
@@ -123,6 +131,13 @@ class EdgeFiles:
     async def in_outbox(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Runs a function in the outbox's thread."""
         return await self.outbox_file.run(work)
+
+    async def answer(self) -> None:
+        """Returns when the threads that write both files have answered; what else is wrong with a
+        file is told elsewhere, and needs no new process."""
+        await self.outbox_file.run(_nothing)
+        with contextlib.suppress(DatabaseError):  # it may be set aside at this moment
+            await self.replica.file.run(_nothing)
 
     def view(self) -> sqlite3.Connection:
         """A reading connection to the replica, for functions in the outbox's thread only."""
@@ -250,6 +265,10 @@ async def _open_replica(
     except BaseException:
         await replica.close()
         raise
+
+
+def _nothing(_connection: sqlite3.Connection) -> None:
+    return
 
 
 def _rebuilds(connection: sqlite3.Connection) -> dict[str, int]:

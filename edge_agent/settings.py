@@ -8,6 +8,9 @@ flags.
     [hub]
     address = "127.0.0.1:7443"
 
+What a service manager provides (STATE_DIRECTORY, RUNTIME_DIRECTORY) is used where nobody says
+otherwise.
+
 Invariant: what is read here can be run: addresses are on this machine, scopes are whole or of
 collections.
 """
@@ -20,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from holdfast.host.config import ConfigError, load, setting
+from holdfast.host.config import ConfigError, Loaded, load, provided, setting
 from holdfast.host.loopback import Endpoint, require
 from sync import names
 from sync.commit import Actor, ActorKind
@@ -117,13 +120,26 @@ class Settings:
         return self.name or socket.gethostname()
 
 
-def read(files: Iterable[Path], env: Mapping[str, str], flags: Mapping[str, object]) -> Settings:
-    """Raises ConfigError, AddressRefused."""
-    found = load(Settings, prefix=PREFIX, files=tuple(files), env=env, flags=flags).value
-    assert found.hub_endpoints
-    assert found.doors
-    scopes(found.scopes)
+def loaded(
+    files: Iterable[Path], env: Mapping[str, str], flags: Mapping[str, object]
+) -> Loaded[Settings]:
+    """The settings, and where each came from. Raises ConfigError, AddressRefused."""
+    offered = provided(env, "STATE_DIRECTORY", "data")
+    for key, (directory, origin) in provided(env, "RUNTIME_DIRECTORY", "sockets").items():
+        offered[key] = ((str(directory / DEFAULT_SOCKET),), origin)
+    found = load(Settings, prefix=PREFIX, files=tuple(files), env=env, flags=flags, offered=offered)
+    with found.naming("hub.address"):
+        assert found.value.hub_endpoints
+    with found.naming("sockets" if found.value.sockets else "data"):
+        assert found.value.doors
+    with found.naming("scopes"):
+        scopes(found.value.scopes)
     return found
+
+
+def read(files: Iterable[Path], env: Mapping[str, str], flags: Mapping[str, object]) -> Settings:
+    """The settings alone. Raises ConfigError, AddressRefused."""
+    return loaded(files, env, flags).value
 
 
 def _socket(text: str) -> tuple[Path, Actor | None]:

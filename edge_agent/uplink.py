@@ -26,6 +26,7 @@ from edge_agent.dialling import Dialling
 from edge_agent.intake import Intake
 from edge_agent.standing import Standing
 from edge_agent.stream import MAX_PUSH_COMMITS, Ended, Stream
+from edge_agent.vitals import Vitals
 from holdfast.host.channels import client_options
 from holdfast.host.errors import HostError
 from holdfast.v1 import replication_service_pb2_grpc as rpc
@@ -78,8 +79,10 @@ class Uplink:
         luck: Callable[[], float],
         priority: Callable[[str], int] = lambda _space: 0,
         others: Sequence[Address] = (),
+        vitals: Vitals | None = None,
     ) -> None:
         self.files, self.intake, self.scopes = files, intake, dict(scopes)
+        self.vitals = vitals or Vitals(files, self.scopes)
         self.software, self.priority = software, priority
         self._addresses = (address, *others)
         self._dialling = Dialling(len(self._addresses), luck)
@@ -87,7 +90,8 @@ class Uplink:
         self.reason = ""
         self.heads: dict[str, Position] = {}
         self.freshness = Freshness()
-        self.acknowledged: dict[tuple[str, bytes], int] = {}
+        self.dials = 0
+        """Streams begun since start."""
         self.clock_offset_ms: int | None = None
         self.answered_nonce = 0
         self.push_limit = MAX_PUSH_COMMITS
@@ -182,13 +186,13 @@ class Uplink:
             head = Position(space.epoch, space.space, space.head)
             self.heads[space.space] = head
             self.freshness.told(head)
+        self.vitals.heard(self.heads)
         self.told()
 
     def acknowledge(self, result: m.PushResult) -> None:
         """Commits are durable at the hub; what became of them comes with the changes."""
         self.files.alarms.clear("UPLINK_STALLED")
-        key = (result.space, result.origin)
-        self.acknowledged[key] = max(result.decided_seq, self.acknowledged.get(key, 0))
+        self.vitals.decided(result.space, result.origin, result.decided_seq)
 
     def asking(self, nonce: int) -> None:
         """The hub is asked for its heads, now: `nonce` is the boot clock's time."""
@@ -199,17 +203,14 @@ class Uplink:
         self.freshness.heard(heartbeat.nonce, heartbeat.heads, self.now)
         self.clock_offset_ms = heartbeat.wall_ms - self.files.clock.boot_ns() // 1_000_000
         self.heads.update((head.space, head) for head in heartbeat.heads)
+        self.vitals.heard(self.heads)
         self.answered_nonce = max(heartbeat.nonce, self.answered_nonce)
         self.told()
 
     @property
     def pending_commits(self) -> int:
         """Commits of this edge that the hub has not acknowledged, in all spaces."""
-        outbox = self.files.outbox
-        return sum(
-            max(0, counter.last_seq - self.acknowledged.get((space, outbox.id_of(ordinal)), 0))
-            for (space, ordinal), counter in outbox.counters.items()
-        )
+        return self.vitals.pending
 
     # -- running -------------------------------------------------------------
 
@@ -217,6 +218,7 @@ class Uplink:
         """Until cancelled."""
         if await self.files.setting(PAUSED):
             self._paused.set()
+        await self._recall()
         while True:
             if self._paused.is_set():
                 self.state = LinkState.PAUSED
@@ -236,10 +238,23 @@ class Uplink:
             if not self._paused.is_set():
                 await self._rest(delay)
 
+    async def _recall(self) -> None:
+        """Learns from the replica what of the outbox was decided before this process began."""
+        try:
+            found = await self.files.replica.snapshot(_standings)
+        except HostError:
+            return  # a damaged replica is begun anew meanwhile, and knows nothing
+        for space, standing in found.items():
+            for own in standing.own.values():
+                self.vitals.decided(space, own.origin, own.decided_seq)
+            here = Position(standing.cursor.epoch, space, standing.cursor.revision)
+            self.vitals.applied(here, self.heads)
+        self.vitals.took(self.files.outbox.spaces)
+
     @property
     def _work_done(self) -> int:
         """Grows whenever the hub has decided something of ours, or something of it came here."""
-        return self.intake.applied + sum(self.acknowledged.values())
+        return self.intake.applied + sum(self.vitals.acknowledged.values())
 
     async def _rest(self, delay: int) -> None:
         self.state = LinkState.CONNECTING
@@ -265,6 +280,7 @@ class Uplink:
         try:
             call = rpc.ReplicationServiceStub(channel).Replicate()
             self._stream, self._asked_ns = Stream(self, hello, call), 0
+            self.dials += 1
             return await self._stream.run()
         finally:
             self._stream = None

@@ -70,6 +70,12 @@ class Driver(Protocol):
         """Runs work that only reads, all of it as of one moment; writers are not held up."""
         ...
 
+    async def answer(self) -> None:
+        """Returns when whoever writes for this process in this process has answered: SQLite's
+        thread. What another machine does is not asked: a restart of this process would not help.
+        """
+        ...
+
     async def close(self) -> None:
         """Ends all connections. Nothing may be running."""
         ...

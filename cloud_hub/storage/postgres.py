@@ -166,6 +166,9 @@ class PostgresDriver:
         """See Driver."""
         return await self._repeat(work, writable=False)
 
+    async def answer(self) -> None:
+        """See Driver: the server is another process."""
+
     async def close(self) -> None:
         """See Driver. May be called again."""
         with mapped():

@@ -123,6 +123,11 @@ class SqliteDriver:
         with _mapped():
             return await self._reader.snapshot(partial(self._run, work, False))
 
+    async def answer(self) -> None:
+        """See Driver."""
+        with _mapped():
+            await self._writer.run(lambda _connection: None)
+
     async def close(self) -> None:
         """Copies the write-ahead log back and closes both connections. May be called again."""
         if self._checkpoint_timer is not None:

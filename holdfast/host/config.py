@@ -1,14 +1,16 @@
 """Settings: read once at the start from files, environment and flags, checked, frozen.
 
 A program states its settings as a frozen dataclass whose fields are values or sections (dataclasses
-again). A later source wins: default, files in the order given, environment
-(`PREFIX__SECTION__KEY`), flags. Unknown keys are refused wherever they come from: a setting that is
-misspelt and silently not in force is found when it is too late.
+again). A later source wins: default, what the service manager offers, files in the order given,
+environment (`PREFIX__SECTION__KEY`), flags. A directory stands for the `*.toml` files in it, by
+name. Unknown keys are refused wherever they come from: a setting that is misspelt and silently not
+in force is found when it is too late.
 
 Invariant: of a `Loaded` value every setting has passed its check, and `origins` names where each
 came from.
 """
 
+import contextlib
 import dataclasses
 import difflib
 import tomllib
@@ -18,6 +20,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Generic, TypeVar, get_type_hints
 
+from holdfast.host.config_lines import line_of
 from holdfast.host.config_values import NotOfType, describe, from_text, from_value
 from holdfast.host.errors import HostError
 
@@ -62,6 +65,7 @@ class Row:
     key: str
     shown: str
     origin: str
+    allowed: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +76,18 @@ class Loaded(Generic[T]):
     rows: tuple[Row, ...]
 
     def origin(self, key: str) -> str:
-        """Where `section.key` came from: a file's path, `environment NAME`, `flag` or `default`."""
+        """Where `section.key` came from: PATH:LINE of a file, `environment NAME`, `flag` or
+        `default`."""
         return next(row.origin for row in self.rows if row.key == key)
+
+    @contextlib.contextmanager
+    def naming(self, key: str) -> Iterator[None]:
+        """What is refused inside the block is told with the setting and where it came from."""
+        try:
+            yield
+        except HostError as error:
+            message = f"{self.origin(key)}: {key}: {error.message}"
+            raise type(error)(message, error.remedy) from None
 
 
 def load(
@@ -83,19 +97,36 @@ def load(
     files: Sequence[Path] = (),
     env: Mapping[str, str] | None = None,
     flags: Mapping[str, object] | None = None,
+    offered: Mapping[str, tuple[object, str]] | None = None,
 ) -> Loaded[T]:
     """Reads and checks everything. Flags go by `section.key`; one that is None was not given.
 
     `files` must all exist: whoever looks in a default place sees first whether something is there.
-    Raises `ConfigError`.
+    `offered` are values that stand if nobody says otherwise, each with where it comes from. Raises
+    `ConfigError`.
     """
     reading = _Reading(prefix, {one.key: one for one in _settings(cls, "")})
+    for key, (value, origin) in (offered or {}).items():
+        reading.take_offer(key, value, origin)
     for path in files:
-        reading.take_file(path)
+        for each in sorted(path.glob("*.toml")) if path.is_dir() else (path,):
+            reading.take_file(each)
     reading.take_environment(env or {})
     reading.take_flags(flags or {})
     value = reading.build(cls, "")
     return Loaded(value, tuple(reading.rows()))
+
+
+def keys_of(cls: type) -> tuple[str, ...]:
+    """All settings of a program by `section.key`."""
+    return tuple(one.key for one in _settings(cls, ""))
+
+
+def provided(env: Mapping[str, str], variable: str, key: str) -> dict[str, tuple[Any, str]]:
+    """The directory that a service manager made and names in a variable, offered for a setting;
+    nothing without it. Of several, the first."""
+    first = env.get(variable, "").partition(":")[0]
+    return {key: (Path(first), f"environment {variable}")} if first else {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +175,8 @@ class _Reading:
 
     def take_file(self, path: Path) -> None:
         try:
-            table = tomllib.loads(path.read_text(encoding="utf-8"))
+            text = path.read_text(encoding="utf-8")
+            table = tomllib.loads(text)
         except OSError as error:
             raise ConfigError(
                 f"{path}: {error.strerror}", "name a file that can be read"
@@ -154,7 +186,12 @@ class _Reading:
                 f"{path}: {error}", "correct the file: it must be TOML in UTF-8"
             ) from error
         for key, value in self._flat(table, ""):
-            self._take(key, partial(from_value, value=value), value, str(path))
+            line = line_of(text, key)
+            origin = f"{path}:{line}" if line else str(path)
+            self._take(key, partial(from_value, value=value), value, origin)
+
+    def take_offer(self, key: str, value: object, origin: str) -> None:
+        self._take(key, partial(from_value, value=value), value, origin)
 
     def take_environment(self, env: Mapping[str, str]) -> None:
         start = self._prefix + "__"
@@ -191,7 +228,7 @@ class _Reading:
     def rows(self) -> Iterator[Row]:
         for key, one in self._settings.items():
             value, origin = self._found[key]
-            yield Row(key, one.shown(value), origin)
+            yield Row(key, one.shown(value), origin, one.allowed)
 
     def _flat(self, table: Mapping[str, Any], section: str) -> Iterator[tuple[str, Any]]:
         for name, value in table.items():

@@ -66,6 +66,11 @@ def configure(level: str = "INFO", stream: TextIO | None = None) -> None:
     logging.getLogger("aiosqlite").setLevel(logging.WARNING)
 
 
+def set_level(level: str) -> None:
+    """Another level, from now on."""
+    logging.getLogger().setLevel(level)
+
+
 def redacted(text: str) -> str:
     """The text without what looks like a secret in it."""
     for pattern, replacement in _SECRET_TEXT:

@@ -4,9 +4,12 @@ told to end.
 The first SIGTERM or SIGINT drains; another one later ends the process at once, because whoever
 sends it has lost patience, and everything acknowledged is durable already. The watchdog of the
 service manager is answered only after the daemon's own database has, and whatever the network does:
-being offline is normal.
+being offline is normal. SIGHUP reads the settings anew; one that comes earlier than the daemon is
+ready waits for that, and several become one.
 
-Invariant: a daemon that has started is drained, unless a second signal came.
+Invariants: a daemon that has started is drained, unless a second signal came. Whatever becomes of a
+reload, the manager is told that it is over, and what cannot be used leaves the old settings in
+force.
 """
 
 from __future__ import annotations
@@ -26,7 +29,7 @@ from holdfast.host.errors import HostError
 from holdfast.host.failpoints import arm_from_environment
 from holdfast.host.notify import Notifier
 
-STATUS_SECONDS = 5.0
+STATUS_SECONDS = 2.0
 """How old the line in `systemctl status` may be."""
 
 PROBE_SECONDS = 10.0
@@ -54,12 +57,14 @@ D = TypeVar("D", bound=Daemon)
 
 @dataclass(frozen=True, slots=True)
 class Pulse(Generic[D]):
-    """How a daemon shows that it is alive: `describe` is one line of status, `probe` asks its
-    database something."""
+    """How a daemon shows that it is alive: `describe` is one line of status, `probe` returns when
+    those who write its database have answered. `reload` reads the settings anew, and raises
+    HostError for what cannot be used."""
 
     announce: Callable[[D], None]
     describe: Callable[[D], str]
     probe: Callable[[D], Awaitable[object]]
+    reload: Callable[[D], Awaitable[None]] | None = None
 
 
 def serve(
@@ -85,8 +90,10 @@ async def _serve(
         stop.set()
 
     on_signals(end, lambda: os._exit(AT_ONCE))
+    wish = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, wish.set)
     try:
-        async with opening as daemon, _alive(daemon, pulse, notifier):
+        async with opening as daemon, _alive(daemon, pulse, notifier, wish):
             pulse.announce(daemon)
             notifier.ready(pulse.describe(daemon))
             await daemon.run(stop)
@@ -114,9 +121,14 @@ def on_signals(first: Callable[[str], None], again: Callable[[], None]) -> None:
 
 
 @contextlib.asynccontextmanager
-async def _alive(daemon: D, pulse: Pulse[D], notifier: Notifier) -> AsyncIterator[None]:
+async def _alive(
+    daemon: D, pulse: Pulse[D], notifier: Notifier, wish: asyncio.Event
+) -> AsyncIterator[None]:
     every = notifier.watchdog_interval_s
-    tasks = [asyncio.create_task(_tell(daemon, pulse, notifier))]
+    tasks = [
+        asyncio.create_task(_tell(daemon, pulse, notifier)),
+        asyncio.create_task(_reload_when_told(daemon, pulse, notifier, wish)),
+    ]
     if every is not None:
         tasks.append(asyncio.create_task(_watchdog(daemon, pulse, notifier, every)))
     try:
@@ -133,12 +145,38 @@ async def _tell(daemon: D, pulse: Pulse[D], notifier: Notifier) -> None:
         notifier.status(pulse.describe(daemon))
 
 
-async def _watchdog(daemon: D, pulse: Pulse[D], notifier: Notifier, every_s: float) -> None:
+async def _reload_when_told(
+    daemon: D, pulse: Pulse[D], notifier: Notifier, wish: asyncio.Event
+) -> None:
     while True:
+        await wish.wait()
+        wish.clear()
+        notifier.reloading()
+        try:
+            await _reload(daemon, pulse)
+        except HostError as error:
+            _log.error("the settings stay as they are: %s", error)
+        except Exception as error:  # noqa: BLE001 - the daemon goes on as it was
+            _log.error("the settings stay as they are", exc_info=error)
+        finally:
+            notifier.ready(pulse.describe(daemon))
+
+
+async def _reload(daemon: D, pulse: Pulse[D]) -> None:
+    if pulse.reload is None:
+        _log.warning("there is nothing here that can be reloaded: restart it")
+    else:
+        await pulse.reload(daemon)
+
+
+async def _watchdog(daemon: D, pulse: Pulse[D], notifier: Notifier, every_s: float) -> None:
+    loop = asyncio.get_running_loop()
+    while True:
+        began_s = loop.time()
         try:
             async with asyncio.timeout(PROBE_SECONDS):
                 await pulse.probe(daemon)
             notifier.watchdog()
         except Exception as error:  # noqa: BLE001 - silence is how the manager is told
             _log.warning("the database did not answer", exc_info=error)
-        await asyncio.sleep(every_s)
+        await asyncio.sleep(max(0.0, every_s - (loop.time() - began_s)))

@@ -193,6 +193,9 @@ class FlakyDriver:
             raise StorageUnavailable("the connection was lost")
         return await self._driver.read(work)
 
+    async def answer(self) -> None:
+        await self._driver.answer()
+
     async def close(self) -> None:
         await self._driver.close()
 

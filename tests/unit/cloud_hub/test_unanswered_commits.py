@@ -56,6 +56,9 @@ class Unanswered:
     async def read(self, work: Work[Any]) -> Any:
         return await self.driver.read(work)
 
+    async def answer(self) -> None:
+        await self.driver.answer()
+
     async def close(self) -> None:
         await self.driver.close()
 

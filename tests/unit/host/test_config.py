@@ -70,10 +70,10 @@ def test_later_sources_win_and_each_value_names_its_own(tmp_path: Path, file: Pa
     assert origins == {
         "hub.address": "flag",
         "hub.token": "default",
-        "hub.retry_ms": str(second),
+        "hub.retry_ms": f"{second}:2",
         "disk.synchronous": "default",
         "disk.path": "default",
-        "disk.spaces": str(file),
+        "disk.spaces": f"{file}:5",
         "disk.share": "environment HOLDFAST_EDGE__DISK__SHARE",
         "verbose": "environment HOLDFAST_EDGE__VERBOSE",
         "labels": "default",
@@ -117,11 +117,13 @@ def test_a_missing_setting_says_how_to_give_it() -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("[hub]\nadress = 'h:1'", ["hub.adress", "did you mean hub.address"]),
+        ("[hub]\nadress = 'h:1'", [":2: hub.adress", "did you mean hub.address"]),
         ("colour = 1", ["colour is not a setting", "known are"]),
         ("hub = 1", ["hub is not a setting"]),
-        ("[disk.path]\nx = 1", ["disk.path", "give a path"]),
-        ("[hub]\nretry_ms = '5'", ["hub.retry_ms: '5' is not allowed", "1 to 60000"]),
+        ("[disk.path]\nx = 1", [":1: disk.path", "give a path"]),
+        ("[hub]\n\nretry_ms = '5'", [":3: hub.retry_ms: '5' is not allowed", "1 to 60000"]),
+        ("hub.retry_ms = 0 # at all", [":1: hub.retry_ms: 0", "1 to 60000"]),
+        ("[hub]\nx = 1\n[hub.more]\ny = 1", [":2: hub.x"]),
         ("[hub]\nretry_ms = true", ["hub.retry_ms: True"]),
         ("[hub]\nretry_ms = 0", ["hub.retry_ms: 0", "1 to 60000"]),
         ("[hub]\naddress = 'h'", ["hub.address: 'h'", "HOST:PORT"]),
@@ -161,3 +163,38 @@ def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
 
 def test_settings_that_do_not_fit_each_other_are_refused(file: Path) -> None:
     assert "fill the disk" in refusal(file, verbose=True)
+
+
+def test_a_directory_stands_for_its_files_by_name(tmp_path: Path, file: Path) -> None:
+    more = tmp_path / "edge.d"
+    more.mkdir()
+    (more / "20-late.toml").write_text("hub.retry_ms = 20")
+    (more / "10-early.toml").write_text("hub.retry_ms = 10\nverbose = true")
+    (more / "notes.txt").write_text("this is no setting")
+    loaded = read(file, more)
+    assert (loaded.value.hub.retry_ms, loaded.value.verbose) == (20, True)
+    assert loaded.origin("verbose") == f"{more / '10-early.toml'}:2"
+
+
+def test_what_is_offered_stands_only_if_nobody_says_otherwise(file: Path) -> None:
+    offer = {"disk.path": ("/var/lib/x", "environment STATE_DIRECTORY")}
+    alone = load(Settings, prefix=PREFIX, files=[file], offered=offer)
+    assert alone.value.disk.path == Path("/var/lib/x")
+    assert alone.origin("disk.path") == "environment STATE_DIRECTORY"
+    other = load(Settings, prefix=PREFIX, files=[file], flags={"disk.path": "/x"}, offered=offer)
+    assert other.value.disk.path == Path("/x")
+
+
+def test_a_line_is_told_only_where_it_is_plain_to_see(tmp_path: Path) -> None:
+    path = tmp_path / "edge.toml"
+    path.write_text("hub = { address = 'h:1', retry_ms = 0 }")
+    assert f"{path}: hub.retry_ms: 0" in refusal(path)
+    path.write_text("[hub]\naddress = '''h:1\nretry_ms = 1\n'''\nretry_ms = 0")
+    assert f"{path}: hub.retry_ms: 0" in refusal(path)
+
+
+def test_what_a_program_refuses_later_is_named_too(file: Path) -> None:
+    loaded = read(file)
+    refused = pytest.raises(ConfigError, match=f"{file}:2: hub.address: cannot be dialled")
+    with refused, loaded.naming("hub.address"):
+        raise ConfigError("cannot be dialled", "dial another one")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import os
 import signal
 import socket
@@ -60,6 +61,39 @@ def test_the_service_manager_is_told(tmp_path: Path) -> None:
         finally:
             Path(path).unlink()
     assert told == ["READY=1\nSTATUS=2 pending", "STOPPING=1\nSTATUS=draining"]
+
+
+class Reloaded(Daemon):
+    """Is told to reload, and then to end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reloaded = asyncio.Event()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        os.kill(os.getpid(), signal.SIGHUP)
+        await self.reloaded.wait()
+        await super().run(stop)
+
+
+@pytest.mark.parametrize("error", [None, HostError("no such file", "name one"), ValueError("x")])
+def test_the_manager_is_told_of_a_reload_whatever_becomes_of_it(error: Exception | None) -> None:
+    daemon, path = Reloaded(), f"/tmp/hf-notify-{os.getpid()}"
+
+    async def reload(_: Daemon) -> None:
+        daemon.reloaded.set()
+        if error is not None:
+            raise error
+
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(path)
+        try:
+            pulse = dataclasses.replace(_pulse(), reload=reload)
+            serve(contextlib.nullcontext(daemon), pulse, {"NOTIFY_SOCKET": path})
+            told = [manager.recv(1_000).decode().split("\n")[0] for _ in range(4)]
+        finally:
+            Path(path).unlink()
+    assert told == ["READY=1", "RELOADING=1", "READY=1", "STOPPING=1"]
 
 
 def test_what_keeps_it_from_starting_is_told_with_a_remedy() -> None:
