@@ -68,6 +68,10 @@ SETTINGS = Flags(
         "reflection": click.option(
             "--reflection", is_flag=True, default=None, help="Let clients ask for the interface."
         ),
+        "metrics": click.option(
+            "--metrics", metavar="HOST:PORT",
+            help="Serve metrics for Prometheus there, on loopback. Default: nowhere.",
+        ),
         "name": click.option("--name", help="Name of this process, for people."),
         "log.level": log_level(),
     },
@@ -104,11 +108,14 @@ def _serve(given: Given, output: Output) -> None:
         listen_database=found.listen_database,
         name=found.name,
         reflection=found.reflection,
+        metrics=found.metrics_endpoint,
     )
 
     def announce(running: Hub) -> None:
         address = f"{endpoint.host}:{running.port}"
-        ready = {"event": "ready", "address": address, "pid": os.getpid()}
+        ready: dict[str, object] = {"event": "ready", "address": address, "pid": os.getpid()}
+        if found.metrics_endpoint is not None:
+            ready["metrics"] = f"{found.metrics_endpoint.host}:{running.metrics_port}"
         output.event(ready, f"cloud-hub listens on {address}")
 
     pulse: Pulse[Hub] = Pulse(

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from cloud_hub.change_log import LogRow
@@ -41,7 +41,8 @@ class _Followed:
 
 class Downstream:
     """Picks the next message of a stream; `wake` is set when there may be one. `own` are the
-    origins of its edge, which is told of their commits whatever its scope."""
+    origins of its edge, which is told of their commits whatever its scope. `on_sent` is told when
+    each batch that goes out was decided."""
 
     def __init__(
         self,
@@ -51,12 +52,20 @@ class Downstream:
         codec_name: str,
         wake: asyncio.Event,
         own: frozenset[bytes] = frozenset(),
+        on_sent: Callable[[int], None] = lambda _decided_ms: None,
     ) -> None:
         self._fanout, self._key, self._wake = fanout, key, wake
+        self._on_sent = on_sent
         self._codec, self._own = codec_name, own
         self._followed = [_Followed(s.space, s.scope, s.cursor.revision) for s in spaces]
         for followed in self._followed:
             fanout.listen(followed.space, wake)
+
+    @property
+    def behind(self) -> int:
+        """Revisions still to be sent, in the space where they are most."""
+        heads = ((self._fanout.head(f.space), f.revision) for f in self._followed)
+        return max((head.revision - at for head, at in heads if head is not None), default=0)
 
     def close(self) -> None:
         for followed in self._followed:
@@ -85,6 +94,7 @@ class Downstream:
                 row, followed.space, followed.scope, self._codec, own=row.origin_id in self._own
             )
             if encoded is not None:
+                self._on_sent(row.decided_ms)
                 return self._changes(followed.space, encoded)
 
     def _changes(self, space: str, row: LogRow) -> m.Changes:

@@ -15,11 +15,13 @@ import secrets
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import grpc
 from grpc_health.v1 import health, health_pb2
 
-from cloud_hub import commit_ids, epochs, fleet, news
+import holdfast
+from cloud_hub import commit_ids, epochs, fleet, levels, news
 from cloud_hub.cursors import CursorKey
 from cloud_hub.fanout import Fanout, Head
 from cloud_hub.following import Follower
@@ -27,7 +29,9 @@ from cloud_hub.greeting import Greeter
 from cloud_hub.history import History
 from cloud_hub.ingest import Ingest
 from cloud_hub.meta import SECRET_BYTES, Identity, identify
+from cloud_hub.meter import Meter
 from cloud_hub.reads import Reads
+from cloud_hub.scraping import MetricsPage
 from cloud_hub.services.admin import AdminService
 from cloud_hub.services.conflicts import ConflictService
 from cloud_hub.services.replication import ReplicationService
@@ -36,6 +40,7 @@ from cloud_hub.storage.driver import Driver, Transaction
 from cloud_hub.storage.postgres import PostgresDriver
 from cloud_hub.storage.postgres_listener import Listener
 from cloud_hub.storage.sqlite import SqliteDriver
+from cloud_hub.storage.timed import TimedDriver
 from cloud_hub.streams import EdgeState, Streams
 from cloud_hub.transaction import Transactor
 from cloud_hub.watching import Events
@@ -44,6 +49,8 @@ from holdfast.host.clock import BootClock, Clock
 from holdfast.host.datadir import DataDirectory
 from holdfast.host.door import UnknownMethods, add_service
 from holdfast.host.health import add_health
+from holdfast.host.loop_lag import watch_loop
+from holdfast.host.loopback import Endpoint
 from holdfast.v1 import (
     admin_service_pb2,
     conflict_service_pb2,
@@ -52,6 +59,9 @@ from holdfast.v1 import (
 )
 from sync import framing
 from sync.position import ID_BYTES
+
+if TYPE_CHECKING:
+    from cloud_hub.metrics import Metrics
 
 DATABASE_NAME = "hub.db"
 HOUSEKEEPING_SECONDS = 5.0
@@ -90,6 +100,8 @@ class HubSettings:
     """The database is behind a pooler that hands out connections by transaction."""
     listen_database: str = ""
     """The same database without the pooler, for notifications; without it they are done without."""
+    metrics: Endpoint | None = None
+    """Where Prometheus reads, on loopback; None: nothing is counted."""
 
 
 class Hub:
@@ -106,6 +118,11 @@ class Hub:
         new_id: Callable[[], bytes] = random_id,
     ) -> None:
         self.settings, self.driver, self.clock = settings, driver, clock
+        self.metrics = self._metrics() if settings.metrics else None
+        meter: Meter = self.metrics or Meter()
+        self._meter = meter
+        if self.metrics is not None:
+            self.driver = driver = TimedDriver(driver, meter)
         name = settings.name or f"hub-{os.getpid()}"
         key = CursorKey(identity.secret)
         reads = Reads(driver)
@@ -115,9 +132,9 @@ class Hub:
         self._follower = Follower(driver, self.fanout, self._epoch_changed)
         self._listener = self._listening()
         several = self._follower.look if settings.database else None  # SQLite has one process
-        self.ingest = Ingest(transactor, self.fanout, events.decided, several)
+        self.ingest = Ingest(transactor, self.fanout, events.decided, several, meter)
         self.ingest.on_published = self._tell_head
-        self.streams = Streams(clock, self._save_edges)
+        self.streams = Streams(clock, self._save_edges, meter)
         greeter = Greeter(driver, clock, key, name)
         self.state = StateService(self.ingest, self.fanout, reads, events, new_id)
         self.replication = ReplicationService(
@@ -139,14 +156,16 @@ class Hub:
         }
         self._health = health.aio.HealthServicer()
         self._server: grpc.aio.Server | None = None
-        self.port = 0
+        self._page: MetricsPage | None = None
+        self.port = self.metrics_port = 0
 
     async def start(self) -> None:
         """Learns where every space is, then listens. Raises OSError if the address is taken."""
         await self.prepare()
         server = self._server = grpc.aio.server(options=server_options())
         for name, service in self._services.items():
-            add_service(server, _SERVICES[name].services_by_name[name], service)
+            descriptor = _SERVICES[name].services_by_name[name]
+            add_service(server, descriptor, service, self._meter.refused)
         add_health(server, self._health)
         if self.settings.reflection:
             _enable_reflection(server)
@@ -156,6 +175,9 @@ class Hub:
         except RuntimeError as error:
             said = "it is in use, or no address of this machine"
             raise OSError(f"cannot listen on {self.settings.listen}: {said}") from error
+        if self.metrics is not None and self.settings.metrics is not None:
+            self._page = MetricsPage(self.metrics.page)
+            self.metrics_port = await self._page.start(self.settings.metrics)
         await server.start()
         for name in ("", *(f"holdfast.v1.{each}" for each in self._services)):
             await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
@@ -163,6 +185,8 @@ class Hub:
     async def run(self, stop: asyncio.Event) -> None:
         """Serves until `stop` is set, then drains."""
         tasks = [asyncio.create_task(self.keep_house(), name="house")]
+        if self.metrics is not None:
+            tasks.append(asyncio.create_task(watch_loop(self._meter.loop_late), name="loop-lag"))
         if self.settings.database:
             tasks.append(asyncio.create_task(self.follow(), name="follow"))
         try:
@@ -190,6 +214,8 @@ class Hub:
         self.fanout.close()
         if self._server is not None:
             await self._server.stop(DRAIN_SECONDS)
+        if self._page is not None:
+            await self._page.close()
         await self.streams.save()
 
     def _listening(self) -> Listener | None:
@@ -200,6 +226,14 @@ class Hub:
         return Listener(dsn, self._heard, self._follower.look_everywhere)
 
     # -- house -----------------------------------------------------------------
+
+    def _metrics(self) -> Metrics:
+        # Loaded only here: a hub that shows nothing does without.
+        from cloud_hub.metrics import Metrics
+
+        database = "postgresql" if self.settings.database else "sqlite"
+        facts = {"version": holdfast.__version__, "database": database}
+        return Metrics(lambda: levels.look(self.ingest, self.streams), facts)
 
     async def prepare(self) -> None:
         """Learns where every space is; tells readers of what other processes have decided."""

@@ -16,13 +16,16 @@ import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from time import perf_counter
 
 from cloud_hub.fanout import Fanout, Head
+from cloud_hub.meter import Meter
 from cloud_hub.storage.driver import StorageUnavailable
 from cloud_hub.submissions import Answer, Submission, Waiting
 from cloud_hub.transaction import Bases, DecidedGroup, Transactor
 from holdfast.host import failpoints
 from holdfast.host.door import Refusal
+from sync import messages as m
 
 GROUP_COMMITS = 5_000
 """Commits of one transaction: about 50 ms, which bounds how long a later one waits."""
@@ -59,6 +62,7 @@ class _Queue:
     """What waits in one space, and who works on it. `weight` counts commits."""
 
     waiting: deque[Waiting] = field(default_factory=deque)
+    deciding: list[Waiting] = field(default_factory=list)
     weight: int = 0
     worker: asyncio.Task[None] | None = None
 
@@ -76,7 +80,14 @@ class _Queue:
                 break
             group.append(self.waiting.popleft())
         self.weight -= sum(taken.submission.weight for taken in group)
+        self.deciding = group
         return group
+
+    @property
+    def since_s(self) -> float | None:
+        """When the oldest that is not decided came."""
+        oldest = self.deciding or self.waiting
+        return oldest[0].since_s if oldest else None
 
 
 class Ingest:
@@ -84,10 +95,10 @@ class Ingest:
 
     def __init__(
         self, transactor: Transactor, fanout: Fanout, on_decided: OnDecided = _nobody,
-        on_gap: OnGap | None = None,
+        on_gap: OnGap | None = None, meter: Meter | None = None,
     ) -> None:  # fmt: skip
         self._transactor, self._fanout, self._on_decided = transactor, fanout, on_decided
-        self._on_gap = on_gap
+        self._on_gap, self._meter = on_gap, meter or Meter()
         self._queues: dict[str, _Queue] = {}
         self._closing = False
         self.commits = 0
@@ -119,6 +130,17 @@ class Ingest:
         """Commits that wait to be decided, in all spaces."""
         return sum(queue.weight for queue in self._queues.values())
 
+    @property
+    def longest_queue(self) -> int:
+        """Commits that wait in the space with the most."""
+        return max((queue.weight for queue in self._queues.values()), default=0)
+
+    @property
+    def oldest_seconds(self) -> float:
+        """How long the oldest submission that is not decided has waited, in any space."""
+        since = [s for queue in self._queues.values() if (s := queue.since_s) is not None]
+        return asyncio.get_running_loop().time() - min(since) if since else 0.0
+
     async def close(self) -> None:
         """Takes nothing new and waits for what has been taken."""
         self._closing = True
@@ -134,12 +156,15 @@ class Ingest:
             del self._queues[space]
 
     async def _decide(self, space: str, group: Sequence[Waiting]) -> None:
+        began_s = perf_counter()
         try:
             BEFORE_COMMIT()
             decided = await self._transactor.decide(space, [w.submission for w in group])
             AFTER_COMMIT()
         except Exception as error:  # noqa: BLE001 - every submitter is told, whatever it is
             _log.error("a group of %d on %s failed", len(group), space, exc_info=error)
+            reason = str(getattr(error, "reason", "INTERNAL"))
+            self._meter.group_failed(reason, perf_counter() - began_s)
             told = error
             if isinstance(error, StorageUnavailable) and error.outcome_unknown:
                 told = Refusal("OUTCOME_UNKNOWN", "the database was lost while it committed")
@@ -147,6 +172,7 @@ class Ingest:
                 if not waiting.answer.done():
                     waiting.answer.set_exception(told)
             return
+        self._meter.group_decided(decided.commits, perf_counter() - began_s)
         self._answer(group, decided)
         AFTER_ANSWER()
         if decided.rows:
@@ -165,6 +191,8 @@ class Ingest:
 
     def _answer(self, group: Sequence[Waiting], decided: DecidedGroup) -> None:
         for waiting, answer in zip(group, decided.answers, strict=True):
+            if isinstance(answer, m.PushRefused):
+                self._meter.refused(answer.reason)
             if waiting.answer.done():
                 continue
             if isinstance(answer, Refusal):

@@ -48,7 +48,14 @@ class Settings:
     listen_database: str = setting("", allowed="postgresql://...", secret=True)
     insecure: bool = setting(False)
     reflection: bool = setting(False)
+    metrics: str = setting("", allowed="HOST:PORT on loopback, or nothing")
     name: str = setting("")
+
+    @property
+    def metrics_endpoint(self) -> Endpoint | None:
+        """Where Prometheus reads. Raises AddressRefused."""
+        remedy = "give an address of loopback, and put a proxy beside the hub if others are to read"
+        return require(self.metrics, remedy) if self.metrics else None
 
     def checked(self) -> Endpoint:
         """The address to listen on. Raises ConfigError, AddressRefused."""
@@ -86,6 +93,8 @@ def loaded(
         found = load(Settings, prefix=PREFIX, files=files, env=env, flags=flags, offered=offered)
     with found.naming("listen"):
         parse(found.value.listen)
+    with found.naming("metrics"):
+        assert found.value.metrics_endpoint or not found.value.metrics
     assert found.value.checked()
     return found
 

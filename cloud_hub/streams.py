@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from cloud_hub.meter import Meter
 from holdfast.host.clock import Clock
 from sync import messages as m
 
@@ -27,6 +28,11 @@ class OpenStream(Protocol):
 
     async def drained(self) -> None:
         """Waits until nothing of it waits to be decided."""
+
+    @property
+    def behind(self) -> int:
+        """Revisions that it has still to be sent, in the space where they are most."""
+        ...
 
 
 @dataclass(slots=True)
@@ -41,6 +47,8 @@ class EdgeState:
     outbox_bytes: int = 0
     skew_ms: int = 0
     alarms: tuple[str, ...] = ()
+    counters: m.EdgeCounters | None = None
+    """Of the process that was heard of last; not saved."""
     cursors: dict[str, m.SpaceCursor] = field(default_factory=dict)
     connected: bool = False
     unsaved: bool = True
@@ -49,14 +57,23 @@ class EdgeState:
 class Streams:
     """The registry. `save` writes edges to the database."""
 
-    def __init__(self, clock: Clock, save: Callable[[list[EdgeState]], Awaitable[None]]) -> None:
+    def __init__(
+        self, clock: Clock, save: Callable[[list[EdgeState]], Awaitable[None]],
+        meter: Meter | None = None,
+    ) -> None:  # fmt: skip
         self._clock, self._save = clock, save
+        self.meter = meter or Meter()
         self._open: dict[bytes, OpenStream] = {}
         self._edges: dict[str, EdgeState] = {}
 
     @property
     def count(self) -> int:
         return len(self._open)
+
+    @property
+    def furthest_behind(self) -> int:
+        """Revisions that the stream which is furthest behind has still to be sent."""
+        return max((stream.behind for stream in self._open.values()), default=0)
 
     def edges(self) -> dict[str, EdgeState]:
         """What is known of edges that connected since this process started, by name."""
@@ -72,6 +89,7 @@ class Streams:
         state = self._edges.setdefault(hello.edge, EdgeState(hello.edge, hello.origin))
         state.origin, state.software, state.connected = hello.origin, hello.software, True
         self._seen(state)
+        self.meter.stream_opened()
 
     async def leave(self, stream: OpenStream) -> None:
         """The stream has ended."""
@@ -92,6 +110,9 @@ class Streams:
         if state is not None:
             state.pending, state.outbox_bytes = beat.pending, beat.outbox_bytes
             state.alarms = beat.alarms
+            if beat.counters is not None:
+                state.counters = beat.counters
+                self.meter.heard_of(edge, beat.counters)
             state.skew_ms = beat.wall_ms - self._clock.wall_ms()
             self._seen(state)
 

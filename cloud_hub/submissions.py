@@ -125,6 +125,7 @@ class Waiting:
     answer: asyncio.Future[Answer] = field(
         default_factory=lambda: asyncio.get_running_loop().create_future()
     )
+    since_s: float = field(default_factory=lambda: asyncio.get_running_loop().time())
 
     @property
     def space(self) -> str:

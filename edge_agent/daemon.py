@@ -16,6 +16,7 @@ import random
 import secrets
 import socket
 import stat
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -49,7 +50,7 @@ from holdfast.host.health import add_health
 from holdfast.host.sqlite import Corrupt
 from holdfast.v1 import conflict_service_pb2, edge_service_pb2, state_service_pb2
 from sync.commit import Actor
-from sync.messages import Scope
+from sync.messages import MAX_REFUSALS, EdgeCounters, Scope
 from sync.policy import Policies, Priority
 from sync.position import ID_BYTES, Position
 
@@ -120,6 +121,7 @@ class EdgeAgent:
             self._rank,
             settings.other_hubs,
             self.vitals,
+            self._counters,
         )
         self.store = LocalStore(
             files,
@@ -148,6 +150,8 @@ class EdgeAgent:
         self._edge = EdgeService(
             files, self.store, self.reads, self.intake, self.uplink, settings.scopes
         )
+        self._refusals: Counter[str] = Counter()
+        self._started_ns = files.clock.boot_ns()
         self._health = health.aio.HealthServicer()
         self._servers: dict[Path, grpc.aio.Server] = {}
         self._policies: dict[str, Policies] = {}
@@ -217,7 +221,7 @@ class EdgeAgent:
         server = grpc.aio.server(options=server_options(max_connection_age_ms=None))
         servicers = (state, ConflictService(self._inbox, state), self._edge)
         for (name, file), servicer in zip(_SERVICES.items(), servicers, strict=True):
-            add_service(server, file.services_by_name[name], servicer)
+            add_service(server, file.services_by_name[name], servicer, self._refused)
         add_health(server, self._health)
         server.add_generic_rpc_handlers((UnknownMethods(),))
         try:
@@ -252,6 +256,23 @@ class EdgeAgent:
     def limit_outbox(self, limit_bytes: int) -> None:
         """The most that the outbox takes from now on; zero: the default."""
         self.files.outbox.limit_bytes = limit_bytes or LIMIT_BYTES
+
+    def _refused(self, reason: str) -> None:
+        self._refusals[reason] += 1
+
+    def _counters(self) -> EdgeCounters:
+        """What the hub is told with every heartbeat."""
+        return EdgeCounters(
+            uptime_ms=(self.files.clock.boot_ns() - self._started_ns) // 1_000_000,
+            commits=self.store.commits,
+            applied=self.intake.applied,
+            dials=self.uplink.dials,
+            outbox_transactions=self.store.outbox_transactions,
+            outbox_us=self.store.outbox_us,
+            oldest_pending_ms=self.vitals.oldest_pending_ms,
+            lag_ms=self.vitals.lag_ms,
+            refusals=tuple(self._refusals.most_common(MAX_REFUSALS)),
+        )
 
     def _pending(self, spaces: frozenset[str]) -> None:
         self.vitals.took(spaces)

@@ -112,6 +112,9 @@ class LocalStore:
         self._view_is_behind = False
         self.commits = 0
         """Taken since start."""
+        self.outbox_transactions = 0
+        self.outbox_us = 0
+        """So many transactions in which commits were taken, and how long they took altogether."""
 
     async def commit(self, write: Write) -> Receipt:
         """Stores one commit: durable when this returns, not stored at all when it raises Refusal.
@@ -187,6 +190,7 @@ class LocalStore:
 
     async def _stored(self, group: Sequence[_Waiting]) -> _Taken:
         await self._catch_up()
+        began_ns = self._files.clock.boot_ns()
         try:
             taken = await self._files.in_outbox(lambda c: self._take(c, group))
         except ViewUnreadable as unreadable:
@@ -195,6 +199,8 @@ class LocalStore:
             await self._replace_replica(unreadable)
             taken = await self._files.in_outbox(lambda c: self._take(c, group))
         if taken.batches:
+            self.outbox_transactions += 1
+            self.outbox_us += (self._files.clock.boot_ns() - began_ns) // 1_000
             self._view_is_behind = True
             # It is durable: the hub may have it while the view is still being written.
             self._on_pending(frozenset(taken.views))

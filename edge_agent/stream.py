@@ -106,6 +106,10 @@ class Link(Protocol):
         """The hub has said something."""
         ...
 
+    def counters(self) -> m.EdgeCounters | None:
+        """What goes with a heartbeat."""
+        ...
+
 
 _BY_AGREEMENT = frozenset({"STREAM_AGED", "SHUTTING_DOWN", "PAUSED", "ORIGIN_COPIED"})
 
@@ -308,7 +312,7 @@ class Stream:
             self._up.asking(action.nonce)
             message: Any = m.EdgeHeartbeat(
                 action.nonce, self._up.pending_commits, files.outbox.size_bytes,
-                files.clock.wall_ms(), files.alarms.names,
+                files.clock.wall_ms(), files.alarms.names, self._up.counters(),
             )  # fmt: skip
         else:
             message = action.message

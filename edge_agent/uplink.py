@@ -80,10 +80,11 @@ class Uplink:
         priority: Callable[[str], int] = lambda _space: 0,
         others: Sequence[Address] = (),
         vitals: Vitals | None = None,
+        counters: Callable[[], m.EdgeCounters | None] = lambda: None,
     ) -> None:
         self.files, self.intake, self.scopes = files, intake, dict(scopes)
         self.vitals = vitals or Vitals(files, self.scopes)
-        self.software, self.priority = software, priority
+        self.software, self.priority, self.counters = software, priority, counters
         self._addresses = (address, *others)
         self._dialling = Dialling(len(self._addresses), luck)
         self.state = LinkState.CONNECTING
@@ -206,6 +207,11 @@ class Uplink:
         self.vitals.heard(self.heads)
         self.answered_nonce = max(heartbeat.nonce, self.answered_nonce)
         self.told()
+
+    @property
+    def acknowledged(self) -> Mapping[tuple[str, bytes], int]:
+        """Per space and origin of this edge, up to which seq the hub has everything durably."""
+        return self.vitals.acknowledged
 
     @property
     def pending_commits(self) -> int:

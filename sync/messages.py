@@ -243,6 +243,30 @@ class CursorReport:
     spaces: tuple[SpaceCursor, ...]
 
 
+COUNTERS_VERSION = 1
+"""Of the set of counters."""
+
+MAX_REFUSALS = 32
+"""Reasons that an edge counts apart: those that occur at all are fewer."""
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeCounters:
+    """What an edge process has counted since it began; `oldest_pending_ms` and `lag_ms` are as they
+    are now, the latter None if its replica never had all of the hub's history."""
+
+    uptime_ms: int = 0
+    commits: int = 0
+    applied: int = 0
+    dials: int = 0
+    outbox_transactions: int = 0
+    outbox_us: int = 0
+    oldest_pending_ms: int = 0
+    lag_ms: int | None = None
+    refusals: tuple[tuple[str, int], ...] = ()
+    version: int = COUNTERS_VERSION
+
+
 @dataclass(frozen=True, slots=True)
 class EdgeHeartbeat:
     """The edge lives."""
@@ -252,6 +276,7 @@ class EdgeHeartbeat:
     outbox_bytes: int
     wall_ms: int
     alarms: tuple[str, ...] = ()
+    counters: EdgeCounters | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,12 +10,12 @@ from typing import Any
 import grpc
 
 import holdfast
-from cloud_hub import conflicts, digests, fleet, heads, policies, records
-from cloud_hub.fleet import EdgeCursor
+from cloud_hub import conflicts, digests, heads, policies, records
 from cloud_hub.ingest import Ingest
+from cloud_hub.services import edges
 from cloud_hub.services.state import page_size
 from cloud_hub.storage.driver import Driver, Transaction
-from cloud_hub.streams import EdgeState, Streams
+from cloud_hub.streams import Streams
 from cloud_hub.submissions import Receipt, Requested
 from holdfast.host.clock import Clock
 from holdfast.host.door import Refusal
@@ -67,21 +67,14 @@ class AdminService:
         del context
         await self._streams.save()
         size = page_size(request.page_size)
-
-        async def work(
-            tx: Transaction,
-        ) -> tuple[list[fleet.Edge], dict[str, list[EdgeCursor]], dict[str, heads.Head]]:
-            edges = await fleet.page(tx, request.page_token, size)
-            cursors = await fleet.cursors_of(tx, [edge.name for edge in edges])
-            spaces = {cursor.space for each in cursors.values() for cursor in each}
-            return edges, cursors, await heads.read_many(tx, sorted(spaces))
-
-        edges, cursors, found = await self._driver.read(work)
         live = self._streams.edges()
-        return pb.ListEdgesResponse(
-            edges=[_edge(e, cursors[e.name], found, live.get(e.name)) for e in edges],
-            next_page_token=edges[-1].name if len(edges) == size else "",
-        )
+        if request.lagging:
+            if request.page_token:
+                raise Refusal("PAGE_TOKEN_INVALID")
+            return pb.ListEdgesResponse(edges=await edges.lagging(self._driver, live, size))
+        found = await edges.page(self._driver, live, request.page_token, size)
+        token = found[-1].edge if len(found) == size else ""
+        return pb.ListEdgesResponse(edges=found, next_page_token=token)
 
     async def ListSpaces(
         self, request: pb.ListSpacesRequest, context: Context
@@ -178,32 +171,6 @@ def resident_bytes() -> int:
     """Resident memory of this process."""
     with open("/proc/self/statm", encoding="ascii") as file:  # noqa: PTH123
         return int(file.read().split()[1]) * _PAGE_BYTES
-
-
-def _edge(
-    edge: fleet.Edge, cursors: list[EdgeCursor], found: dict[str, heads.Head],
-    live: EdgeState | None,
-) -> pb.EdgeInfo:  # fmt: skip
-    return pb.EdgeInfo(
-        edge=edge.name,
-        origin=edge.origin,
-        connected=live is not None and live.connected,
-        last_seen_ms=edge.last_seen_ms,
-        pending=edge.pending,
-        spaces=[
-            pb.EdgeSpace(
-                space=cursor.space,
-                cursor=cursor.revision,
-                lag=max(0, found[cursor.space].revision - cursor.revision)
-                if cursor.space in found
-                else 0,
-            )
-            for cursor in cursors
-        ],
-        alarms=edge.alarms,
-        clock_skew_ms=edge.skew_ms,
-        software=edge.software,
-    )
 
 
 async def _space(tx: Transaction, head: heads.Head) -> pb.SpaceInfo:

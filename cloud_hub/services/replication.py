@@ -81,6 +81,11 @@ class Stream:
             self._control.append(m.Goodbye(reason, message, retry_after_ms))
             self._end(a.Close(reason, message))
 
+    @property
+    def behind(self) -> int:
+        """Revisions still to be sent."""
+        return self._downstream.behind if self._downstream is not None else 0
+
     async def drained(self) -> None:
         """Waits until nothing of this stream waits to be decided."""
         if self._undecided:
@@ -188,9 +193,13 @@ class Stream:
         own = frozenset({hello.origin, *(o.origin for s in hello.spaces for o in s.origins)})
         self._downstream = Downstream(
             self._service.fanout, self._service.greeter.key, followed, welcome.codec, self._wake,
-            own,
+            own, self._sent_of,
         )  # fmt: skip
         await self._perform(self._session.welcomed(welcome))
+
+    def _sent_of(self, decided_ms: int) -> None:
+        age_ms = self._service.clock.wall_ms() - decided_ms
+        self._service.streams.meter.changes_sent(age_ms)
 
     def _ingest(self, push: m.Push) -> None:
         hello = self._session.hello
@@ -203,6 +212,9 @@ class Stream:
             if len(batch) != push.count:
                 raise MalformedBatch("another number of commits than announced")
         except MalformedBatch as error:
+            self._service.streams.meter.frame_rejected(
+                str(getattr(error.__cause__, "reason", error.reason))
+            )
             seq = push.first_seq if push.count == 1 else 0
             refused = m.PushRefused(push.space, push.origin, error.reason, str(error), 0, seq)
             self._control.extend(
@@ -243,6 +255,7 @@ class Stream:
             self._closed = a.Close("GONE", "the connection was lost")
         if self._downstream is not None:
             self._downstream.close()
+        self._service.streams.meter.stream_ended(self._closed.reason)
         await self.drained()
         await self._service.streams.leave(self)
 

@@ -52,17 +52,31 @@ class _Malformed:
         return Refusal("MALFORMED_REQUEST", f"the request cannot be read as a {self.what}")
 
 
-def add_service(server: grpc.aio.Server, service: ServiceDescriptor, servicer: object) -> None:
+OnRefusal = Callable[[str], None]
+"""Told the reason of every call that is refused."""
+
+
+def _nobody(_reason: str) -> None:
+    return
+
+
+def add_service(
+    server: grpc.aio.Server, service: ServiceDescriptor, servicer: object,
+    on_refusal: OnRefusal = _nobody,
+) -> None:  # fmt: skip
     """Serves `servicer` as `service` (of a *_pb2 module: `DESCRIPTOR.services_by_name[...]`)."""
-    server.add_generic_rpc_handlers((handlers(service, servicer),))
+    server.add_generic_rpc_handlers((handlers(service, servicer, on_refusal),))
 
 
-def handlers(service: ServiceDescriptor, servicer: object) -> grpc.GenericRpcHandler:
+def handlers(
+    service: ServiceDescriptor, servicer: object, on_refusal: OnRefusal = _nobody
+) -> grpc.GenericRpcHandler:
     """The handlers of all methods of `service`.
 
     A method that the servicer lacks is refused as NOT_IMPLEMENTED.
     """
-    by_name = {method.name: _handler(method, servicer) for method in service.methods}
+    frame = _Frame(on_refusal)
+    by_name = {method.name: _handler(method, servicer, frame) for method in service.methods}
     return grpc.method_handlers_generic_handler(service.full_name, by_name)
 
 
@@ -81,18 +95,18 @@ class UnknownMethods(grpc.GenericRpcHandler):
         return grpc.stream_stream_rpc_method_handler(refuse)
 
 
-def _handler(method: MethodDescriptor, servicer: object) -> Any:
+def _handler(method: MethodDescriptor, servicer: object, frame: _Frame) -> Any:
     call = getattr(servicer, method.name, None) or _not_implemented(method)
     if method.client_streaming:
-        make, frame = grpc.stream_stream_rpc_method_handler, _streaming(call, _checked)
+        make, framed = grpc.stream_stream_rpc_method_handler, frame.streaming(call, _checked)
         assert method.server_streaming, f"{method.full_name}: nothing here streams only requests"
     elif method.server_streaming:
-        make, frame = grpc.unary_stream_rpc_method_handler, _streaming(call, _parsed)
+        make, framed = grpc.unary_stream_rpc_method_handler, frame.streaming(call, _parsed)
     else:
-        make, frame = grpc.unary_unary_rpc_method_handler, _unary(call)
+        make, framed = grpc.unary_unary_rpc_method_handler, frame.unary(call)
     response: Any = GetMessageClass(method.output_type)
     return make(
-        frame,
+        framed,
         request_deserializer=_deserializer(method),
         response_serializer=response.SerializeToString,
     )
@@ -111,34 +125,50 @@ def _deserializer(method: MethodDescriptor) -> Callable[[bytes], Message | _Malf
     return deserialize
 
 
-def _unary(call: Callable[[Any, Context], Awaitable[Any]]) -> Callable[..., Any]:
-    async def frame(request: object, context: Context) -> Any:
-        try:
-            return await call(_parsed(request), context)
-        except Exception as error:  # noqa: BLE001 - the last place that can give it a type
-            await _abort(context, _judge(error, call))
+class _Frame:
+    """What is put around every method of a service."""
 
-    return frame
+    def __init__(self, on_refusal: OnRefusal) -> None:
+        self._on_refusal = on_refusal
 
+    def unary(self, call: Callable[[Any, Context], Awaitable[Any]]) -> Callable[..., Any]:
+        """The frame of a method with one request and one response."""
 
-def _streaming(call: Callable[..., Any], check: Callable[[Any], Any]) -> Callable[..., Any]:
-    """The frame of a method that streams responses, whether it yields or writes them."""
+        async def frame(request: object, context: Context) -> Any:
+            try:
+                return await call(_parsed(request), context)
+            except Exception as error:  # noqa: BLE001 - the last place that can give it a type
+                await self._refuse(context, error, call)
 
-    async def frame_of_generator(request: Any, context: Context) -> AsyncGenerator[Any, None]:
-        try:
-            async with aclosing(call(check(request), context)) as responses:
-                async for response in responses:
-                    yield response
-        except Exception as error:  # noqa: BLE001 - the last place that can give it a type
-            await _abort(context, _judge(error, call))
+        return frame
 
-    async def frame_of_coroutine(request: Any, context: Context) -> None:
-        try:
-            await call(check(request), context)
-        except Exception as error:  # noqa: BLE001 - the last place that can give it a type
-            await _abort(context, _judge(error, call))
+    def streaming(
+        self, call: Callable[..., Any], check: Callable[[Any], Any]
+    ) -> Callable[..., Any]:
+        """The frame of a method that streams responses, whether it yields or writes them."""
 
-    return frame_of_generator if isasyncgenfunction(call) else frame_of_coroutine
+        async def frame_of_generator(request: Any, context: Context) -> AsyncGenerator[Any, None]:
+            try:
+                async with aclosing(call(check(request), context)) as responses:
+                    async for response in responses:
+                        yield response
+            except Exception as error:  # noqa: BLE001 - the last place that can give it a type
+                await self._refuse(context, error, call)
+
+        async def frame_of_coroutine(request: Any, context: Context) -> None:
+            try:
+                await call(check(request), context)
+            except Exception as error:  # noqa: BLE001 - the last place that can give it a type
+                await self._refuse(context, error, call)
+
+        return frame_of_generator if isasyncgenfunction(call) else frame_of_coroutine
+
+    async def _refuse(
+        self, context: Context, error: Exception, call: Callable[..., Any]
+    ) -> NoReturn:
+        refusal = _judge(error, call)
+        self._on_refusal(refusal.reason)
+        await _abort(context, refusal)
 
 
 def _parsed(request: object) -> object:

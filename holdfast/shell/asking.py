@@ -149,6 +149,17 @@ def edge_info(info: admin.EdgeInfo) -> Document:
         "spaces": [
             {"space": one.space, "revision": one.cursor, "lag": one.lag} for one in info.spaces
         ],
+        "counters": _counters(info.counters) if info.HasField("counters") else None,
+    }
+
+
+def _counters(counters: replication_service_pb2.EdgeCounters) -> Document:
+    """What an edge process has counted since it began, and what is so just now."""
+    names = ("uptime_ms", "commits", "applied", "dials", "outbox_transactions", "outbox_us")
+    return {name: getattr(counters, name) for name in names} | {
+        "oldest_pending_ms": counters.oldest_pending_ms,
+        "lag_ms": counters.lag_ms if counters.HasField("lag_ms") else None,
+        "refusals": {one.reason: one.count for one in counters.refusals},
     }
 
 

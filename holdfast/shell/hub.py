@@ -56,17 +56,25 @@ def _status(door: Door) -> click.Command:
 
 
 def _edges(door: Door) -> click.Command:
-    @click.command("edges", epilog=epilog("cloud-hub edges"))
+    @click.command("edges", epilog=epilog("cloud-hub edges", "cloud-hub edges --lagging 10"))
+    @click.option(
+        "--lagging", type=click.IntRange(1, 1_000), metavar="N",
+        help="Only the N that are furthest behind, the worst first.",
+    )  # fmt: skip
     @door.takes_client
     @output_option
-    def edges(client: Client, output: Output) -> None:
+    def edges(lagging: int | None, client: Client, output: Output) -> None:
         """List all edges: connected or last seen, pending, lag, clock, alarms. JSON: one object a
-        line."""
+        line, with what each has counted."""
         from holdfast.shell import asking
         from holdfast.v1 import admin_service_pb2 as pb
 
         request = pb.ListEdgesRequest()
-        found = asking.pages(client, "AdminService.ListEdges", request, "edges")
+        if lagging:
+            request = pb.ListEdgesRequest(page_size=lagging, lagging=True)
+            found = iter(asking.ask(client, "AdminService.ListEdges", request).edges)
+        else:
+            found = asking.pages(client, "AdminService.ListEdges", request, "edges")
         now_ms = time.time_ns() // 1_000_000
         rows = (_edge_row(asking.edge_info(info), now_ms) for info in found)
         printing.show(output, EDGE_COLUMNS, rows)

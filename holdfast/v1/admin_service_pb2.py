@@ -26,7 +26,7 @@ from holdfast.v1 import record_pb2 as holdfast_dot_v1_dot_record__pb2
 from holdfast.v1 import replication_service_pb2 as holdfast_dot_v1_dot_replication__service__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fholdfast/v1/admin_service.proto\x12\x0bholdfast.v1\x1a\x18holdfast/v1/record.proto\x1a%holdfast/v1/replication_service.proto\"\x15\n\x13GetHubStatusRequest\"\xa9\x01\n\x14GetHubStatusResponse\x12\x0b\n\x03hub\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x10\n\x08\x64\x61tabase\x18\x03 \x01(\t\x12\x11\n\tuptime_ms\x18\x04 \x01(\x04\x12\x17\n\x0f\x63onnected_edges\x18\x05 \x01(\r\x12\x0f\n\x07\x63ommits\x18\x06 \x01(\x04\x12\x0e\n\x06\x61larms\x18\x07 \x03(\t\x12\x14\n\x0cmemory_bytes\x18\x08 \x01(\x04\"9\n\x10ListEdgesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\r\x12\x12\n\npage_token\x18\x02 \x01(\t\"\xc3\x01\n\x08\x45\x64geInfo\x12\x0c\n\x04\x65\x64ge\x18\x01 \x01(\t\x12\x0e\n\x06origin\x18\x02 \x01(\x0c\x12\x11\n\tconnected\x18\x03 \x01(\x08\x12\x14\n\x0clast_seen_ms\x18\x04 \x01(\x04\x12\x0f\n\x07pending\x18\x05 \x01(\x04\x12&\n\x06spaces\x18\x06 \x03(\x0b\x32\x16.holdfast.v1.EdgeSpace\x12\x0e\n\x06\x61larms\x18\x07 \x03(\t\x12\x15\n\rclock_skew_ms\x18\x08 \x01(\x12\x12\x10\n\x08software\x18\t \x01(\t\"7\n\tEdgeSpace\x12\r\n\x05space\x18\x01 \x01(\t\x12\x0e\n\x06\x63ursor\x18\x02 \x01(\x04\x12\x0b\n\x03lag\x18\x03 \x01(\x04\"R\n\x11ListEdgesResponse\x12$\n\x05\x65\x64ges\x18\x01 \x03(\x0b\x32\x15.holdfast.v1.EdgeInfo\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\":\n\x11ListSpacesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\r\x12\x12\n\npage_token\x18\x02 \x01(\t\"\x9a\x01\n\tSpaceInfo\x12\r\n\x05space\x18\x01 \x01(\t\x12#\n\x04head\x18\x02 \x01(\x0b\x32\x15.holdfast.v1.Position\x12.\n\x07\x64igests\x18\x03 \x03(\x0b\x32\x1d.holdfast.v1.CollectionDigest\x12\x16\n\x0eopen_conflicts\x18\x04 \x01(\x04\x12\x11\n\tconflicts\x18\x05 \x01(\x04\"U\n\x12ListSpacesResponse\x12&\n\x06spaces\x18\x01 \x03(\x0b\x32\x16.holdfast.v1.SpaceInfo\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"K\n\x13ListPoliciesRequest\x12\r\n\x05space\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\r\x12\x12\n\npage_token\x18\x03 \x01(\t\"<\n\x06Policy\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x0c\n\x04json\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x04\"V\n\x14ListPoliciesResponse\x12%\n\x08policies\x18\x01 \x03(\x0b\x32\x13.holdfast.v1.Policy\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"5\n\x10GetPolicyRequest\x12\r\n\x05space\x18\x01 \x01(\t\x12\x12\n\ncollection\x18\x02 \x01(\t\"8\n\x11GetPolicyResponse\x12#\n\x06policy\x18\x01 \x01(\x0b\x32\x13.holdfast.v1.Policy\"}\n\x10SetPolicyRequest\x12\r\n\x05space\x18\x01 \x01(\t\x12#\n\x06policy\x18\x02 \x01(\x0b\x32\x13.holdfast.v1.Policy\x12!\n\x05\x61\x63tor\x18\x03 \x01(\x0b\x32\x12.holdfast.v1.Actor\x12\x12\n\nrequest_id\x18\x04 \x01(\x0c\"8\n\x11SetPolicyResponse\x12#\n\x06policy\x18\x01 \x01(\x0b\x32\x13.holdfast.v1.Policy2\xeb\x03\n\x0c\x41\x64minService\x12S\n\x0cGetHubStatus\x12 .holdfast.v1.GetHubStatusRequest\x1a!.holdfast.v1.GetHubStatusResponse\x12J\n\tListEdges\x12\x1d.holdfast.v1.ListEdgesRequest\x1a\x1e.holdfast.v1.ListEdgesResponse\x12M\n\nListSpaces\x12\x1e.holdfast.v1.ListSpacesRequest\x1a\x1f.holdfast.v1.ListSpacesResponse\x12S\n\x0cListPolicies\x12 .holdfast.v1.ListPoliciesRequest\x1a!.holdfast.v1.ListPoliciesResponse\x12J\n\tGetPolicy\x12\x1d.holdfast.v1.GetPolicyRequest\x1a\x1e.holdfast.v1.GetPolicyResponse\x12J\n\tSetPolicy\x12\x1d.holdfast.v1.SetPolicyRequest\x1a\x1e.holdfast.v1.SetPolicyResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fholdfast/v1/admin_service.proto\x12\x0bholdfast.v1\x1a\x18holdfast/v1/record.proto\x1a%holdfast/v1/replication_service.proto\"\x15\n\x13GetHubStatusRequest\"\xa9\x01\n\x14GetHubStatusResponse\x12\x0b\n\x03hub\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x10\n\x08\x64\x61tabase\x18\x03 \x01(\t\x12\x11\n\tuptime_ms\x18\x04 \x01(\x04\x12\x17\n\x0f\x63onnected_edges\x18\x05 \x01(\r\x12\x0f\n\x07\x63ommits\x18\x06 \x01(\x04\x12\x0e\n\x06\x61larms\x18\x07 \x03(\t\x12\x14\n\x0cmemory_bytes\x18\x08 \x01(\x04\"J\n\x10ListEdgesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\r\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x0f\n\x07lagging\x18\x03 \x01(\x08\"\xf0\x01\n\x08\x45\x64geInfo\x12\x0c\n\x04\x65\x64ge\x18\x01 \x01(\t\x12\x0e\n\x06origin\x18\x02 \x01(\x0c\x12\x11\n\tconnected\x18\x03 \x01(\x08\x12\x14\n\x0clast_seen_ms\x18\x04 \x01(\x04\x12\x0f\n\x07pending\x18\x05 \x01(\x04\x12&\n\x06spaces\x18\x06 \x03(\x0b\x32\x16.holdfast.v1.EdgeSpace\x12\x0e\n\x06\x61larms\x18\x07 \x03(\t\x12\x15\n\rclock_skew_ms\x18\x08 \x01(\x12\x12\x10\n\x08software\x18\t \x01(\t\x12+\n\x08\x63ounters\x18\n \x01(\x0b\x32\x19.holdfast.v1.EdgeCounters\"7\n\tEdgeSpace\x12\r\n\x05space\x18\x01 \x01(\t\x12\x0e\n\x06\x63ursor\x18\x02 \x01(\x04\x12\x0b\n\x03lag\x18\x03 \x01(\x04\"R\n\x11ListEdgesResponse\x12$\n\x05\x65\x64ges\x18\x01 \x03(\x0b\x32\x15.holdfast.v1.EdgeInfo\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\":\n\x11ListSpacesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\r\x12\x12\n\npage_token\x18\x02 \x01(\t\"\x9a\x01\n\tSpaceInfo\x12\r\n\x05space\x18\x01 \x01(\t\x12#\n\x04head\x18\x02 \x01(\x0b\x32\x15.holdfast.v1.Position\x12.\n\x07\x64igests\x18\x03 \x03(\x0b\x32\x1d.holdfast.v1.CollectionDigest\x12\x16\n\x0eopen_conflicts\x18\x04 \x01(\x04\x12\x11\n\tconflicts\x18\x05 \x01(\x04\"U\n\x12ListSpacesResponse\x12&\n\x06spaces\x18\x01 \x03(\x0b\x32\x16.holdfast.v1.SpaceInfo\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"K\n\x13ListPoliciesRequest\x12\r\n\x05space\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\r\x12\x12\n\npage_token\x18\x03 \x01(\t\"<\n\x06Policy\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x0c\n\x04json\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x04\"V\n\x14ListPoliciesResponse\x12%\n\x08policies\x18\x01 \x03(\x0b\x32\x13.holdfast.v1.Policy\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"5\n\x10GetPolicyRequest\x12\r\n\x05space\x18\x01 \x01(\t\x12\x12\n\ncollection\x18\x02 \x01(\t\"8\n\x11GetPolicyResponse\x12#\n\x06policy\x18\x01 \x01(\x0b\x32\x13.holdfast.v1.Policy\"}\n\x10SetPolicyRequest\x12\r\n\x05space\x18\x01 \x01(\t\x12#\n\x06policy\x18\x02 \x01(\x0b\x32\x13.holdfast.v1.Policy\x12!\n\x05\x61\x63tor\x18\x03 \x01(\x0b\x32\x12.holdfast.v1.Actor\x12\x12\n\nrequest_id\x18\x04 \x01(\x0c\"8\n\x11SetPolicyResponse\x12#\n\x06policy\x18\x01 \x01(\x0b\x32\x13.holdfast.v1.Policy2\xeb\x03\n\x0c\x41\x64minService\x12S\n\x0cGetHubStatus\x12 .holdfast.v1.GetHubStatusRequest\x1a!.holdfast.v1.GetHubStatusResponse\x12J\n\tListEdges\x12\x1d.holdfast.v1.ListEdgesRequest\x1a\x1e.holdfast.v1.ListEdgesResponse\x12M\n\nListSpaces\x12\x1e.holdfast.v1.ListSpacesRequest\x1a\x1f.holdfast.v1.ListSpacesResponse\x12S\n\x0cListPolicies\x12 .holdfast.v1.ListPoliciesRequest\x1a!.holdfast.v1.ListPoliciesResponse\x12J\n\tGetPolicy\x12\x1d.holdfast.v1.GetPolicyRequest\x1a\x1e.holdfast.v1.GetPolicyResponse\x12J\n\tSetPolicy\x12\x1d.holdfast.v1.SetPolicyRequest\x1a\x1e.holdfast.v1.SetPolicyResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,33 +38,33 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETHUBSTATUSRESPONSE']._serialized_start=137
   _globals['_GETHUBSTATUSRESPONSE']._serialized_end=306
   _globals['_LISTEDGESREQUEST']._serialized_start=308
-  _globals['_LISTEDGESREQUEST']._serialized_end=365
-  _globals['_EDGEINFO']._serialized_start=368
-  _globals['_EDGEINFO']._serialized_end=563
-  _globals['_EDGESPACE']._serialized_start=565
-  _globals['_EDGESPACE']._serialized_end=620
-  _globals['_LISTEDGESRESPONSE']._serialized_start=622
-  _globals['_LISTEDGESRESPONSE']._serialized_end=704
-  _globals['_LISTSPACESREQUEST']._serialized_start=706
-  _globals['_LISTSPACESREQUEST']._serialized_end=764
-  _globals['_SPACEINFO']._serialized_start=767
-  _globals['_SPACEINFO']._serialized_end=921
-  _globals['_LISTSPACESRESPONSE']._serialized_start=923
-  _globals['_LISTSPACESRESPONSE']._serialized_end=1008
-  _globals['_LISTPOLICIESREQUEST']._serialized_start=1010
-  _globals['_LISTPOLICIESREQUEST']._serialized_end=1085
-  _globals['_POLICY']._serialized_start=1087
-  _globals['_POLICY']._serialized_end=1147
-  _globals['_LISTPOLICIESRESPONSE']._serialized_start=1149
-  _globals['_LISTPOLICIESRESPONSE']._serialized_end=1235
-  _globals['_GETPOLICYREQUEST']._serialized_start=1237
-  _globals['_GETPOLICYREQUEST']._serialized_end=1290
-  _globals['_GETPOLICYRESPONSE']._serialized_start=1292
-  _globals['_GETPOLICYRESPONSE']._serialized_end=1348
-  _globals['_SETPOLICYREQUEST']._serialized_start=1350
-  _globals['_SETPOLICYREQUEST']._serialized_end=1475
-  _globals['_SETPOLICYRESPONSE']._serialized_start=1477
-  _globals['_SETPOLICYRESPONSE']._serialized_end=1533
-  _globals['_ADMINSERVICE']._serialized_start=1536
-  _globals['_ADMINSERVICE']._serialized_end=2027
+  _globals['_LISTEDGESREQUEST']._serialized_end=382
+  _globals['_EDGEINFO']._serialized_start=385
+  _globals['_EDGEINFO']._serialized_end=625
+  _globals['_EDGESPACE']._serialized_start=627
+  _globals['_EDGESPACE']._serialized_end=682
+  _globals['_LISTEDGESRESPONSE']._serialized_start=684
+  _globals['_LISTEDGESRESPONSE']._serialized_end=766
+  _globals['_LISTSPACESREQUEST']._serialized_start=768
+  _globals['_LISTSPACESREQUEST']._serialized_end=826
+  _globals['_SPACEINFO']._serialized_start=829
+  _globals['_SPACEINFO']._serialized_end=983
+  _globals['_LISTSPACESRESPONSE']._serialized_start=985
+  _globals['_LISTSPACESRESPONSE']._serialized_end=1070
+  _globals['_LISTPOLICIESREQUEST']._serialized_start=1072
+  _globals['_LISTPOLICIESREQUEST']._serialized_end=1147
+  _globals['_POLICY']._serialized_start=1149
+  _globals['_POLICY']._serialized_end=1209
+  _globals['_LISTPOLICIESRESPONSE']._serialized_start=1211
+  _globals['_LISTPOLICIESRESPONSE']._serialized_end=1297
+  _globals['_GETPOLICYREQUEST']._serialized_start=1299
+  _globals['_GETPOLICYREQUEST']._serialized_end=1352
+  _globals['_GETPOLICYRESPONSE']._serialized_start=1354
+  _globals['_GETPOLICYRESPONSE']._serialized_end=1410
+  _globals['_SETPOLICYREQUEST']._serialized_start=1412
+  _globals['_SETPOLICYREQUEST']._serialized_end=1537
+  _globals['_SETPOLICYRESPONSE']._serialized_start=1539
+  _globals['_SETPOLICYRESPONSE']._serialized_end=1595
+  _globals['_ADMINSERVICE']._serialized_start=1598
+  _globals['_ADMINSERVICE']._serialized_end=2089
 # @@protoc_insertion_point(module_scope)

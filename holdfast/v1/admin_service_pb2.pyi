@@ -97,19 +97,25 @@ class ListEdgesRequest(_message.Message):
 
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    LAGGING_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
     """Most entries, 1 to 1,000; zero: 100."""
     page_token: _builtins.str
     """next_page_token of the page before, or empty."""
+    lagging: _builtins.bool
+    """Only the page_size edges that lag most, the worst first: those of the most
+    revisions behind, then of the most pending commits. It has no next page.
+    """
     def __init__(
         self,
         *,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        lagging: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["lagging", b"lagging", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -130,6 +136,7 @@ class EdgeInfo(_message.Message):
     ALARMS_FIELD_NUMBER: _builtins.int
     CLOCK_SKEW_MS_FIELD_NUMBER: _builtins.int
     SOFTWARE_FIELD_NUMBER: _builtins.int
+    COUNTERS_FIELD_NUMBER: _builtins.int
     edge: _builtins.str
     """Its name."""
     origin: _builtins.bytes
@@ -152,6 +159,12 @@ class EdgeInfo(_message.Message):
     def alarms(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Its alarms."""
 
+    @_builtins.property
+    def counters(self) -> _replication_service_pb2.EdgeCounters:
+        """What its process has counted, as last heard of by this hub process; absent
+        if it has not been.
+        """
+
     def __init__(
         self,
         *,
@@ -164,10 +177,11 @@ class EdgeInfo(_message.Message):
         alarms: _abc.Iterable[_builtins.str] | None = ...,
         clock_skew_ms: _builtins.int = ...,
         software: _builtins.str = ...,
+        counters: _replication_service_pb2.EdgeCounters | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["counters", b"counters"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["alarms", b"alarms", "clock_skew_ms", b"clock_skew_ms", "connected", b"connected", "edge", b"edge", "last_seen_ms", b"last_seen_ms", "origin", b"origin", "pending", b"pending", "software", b"software", "spaces", b"spaces"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alarms", b"alarms", "clock_skew_ms", b"clock_skew_ms", "connected", b"connected", "counters", b"counters", "edge", b"edge", "last_seen_ms", b"last_seen_ms", "origin", b"origin", "pending", b"pending", "software", b"software", "spaces", b"spaces"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1254,6 +1254,7 @@ class EdgeHeartbeat(_message.Message):
     OUTBOX_BYTES_FIELD_NUMBER: _builtins.int
     WALL_MS_FIELD_NUMBER: _builtins.int
     ALARMS_FIELD_NUMBER: _builtins.int
+    COUNTERS_FIELD_NUMBER: _builtins.int
     nonce: _builtins.int
     """Chosen by the edge; comes back in the answer."""
     pending: _builtins.int
@@ -1266,6 +1267,10 @@ class EdgeHeartbeat(_message.Message):
     def alarms(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Named alarms that are raised."""
 
+    @_builtins.property
+    def counters(self) -> Global___EdgeCounters:
+        """What this process has counted; may be left out."""
+
     def __init__(
         self,
         *,
@@ -1274,14 +1279,109 @@ class EdgeHeartbeat(_message.Message):
         outbox_bytes: _builtins.int = ...,
         wall_ms: _builtins.int = ...,
         alarms: _abc.Iterable[_builtins.str] | None = ...,
+        counters: Global___EdgeCounters | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["counters", b"counters"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["alarms", b"alarms", "nonce", b"nonce", "outbox_bytes", b"outbox_bytes", "pending", b"pending", "wall_ms", b"wall_ms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alarms", b"alarms", "counters", b"counters", "nonce", b"nonce", "outbox_bytes", b"outbox_bytes", "pending", b"pending", "wall_ms", b"wall_ms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___EdgeHeartbeat: _TypeAlias = EdgeHeartbeat  # noqa: Y015
+
+@_typing.final
+class EdgeCounters(_message.Message):
+    """What an edge process has counted since it began. An edge of another version
+    may leave numbers out: then they are zero.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VERSION_FIELD_NUMBER: _builtins.int
+    UPTIME_MS_FIELD_NUMBER: _builtins.int
+    COMMITS_FIELD_NUMBER: _builtins.int
+    APPLIED_FIELD_NUMBER: _builtins.int
+    DIALS_FIELD_NUMBER: _builtins.int
+    OUTBOX_TRANSACTIONS_FIELD_NUMBER: _builtins.int
+    OUTBOX_US_FIELD_NUMBER: _builtins.int
+    OLDEST_PENDING_MS_FIELD_NUMBER: _builtins.int
+    LAG_MS_FIELD_NUMBER: _builtins.int
+    REFUSALS_FIELD_NUMBER: _builtins.int
+    version: _builtins.int
+    """Version of this set: 1."""
+    uptime_ms: _builtins.int
+    """Milliseconds since the process began. Less than before: another process."""
+    commits: _builtins.int
+    """Commits that it took."""
+    applied: _builtins.int
+    """Decided commits that it applied."""
+    dials: _builtins.int
+    """Streams that it began."""
+    outbox_transactions: _builtins.int
+    """Transactions of its outbox in which commits were taken."""
+    outbox_us: _builtins.int
+    """Microseconds that they took, until they were durable."""
+    oldest_pending_ms: _builtins.int
+    """Milliseconds that the oldest pending commit has waited by now, as far as
+    this process knows; zero: none waits.
+    """
+    lag_ms: _builtins.int
+    """Milliseconds since the replica had all that the hub was known to have;
+    absent: it never had.
+    """
+    @_builtins.property
+    def refusals(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReasonCount]:
+        """Requests that it refused, the most frequent reasons first, at most 32."""
+
+    def __init__(
+        self,
+        *,
+        version: _builtins.int = ...,
+        uptime_ms: _builtins.int = ...,
+        commits: _builtins.int = ...,
+        applied: _builtins.int = ...,
+        dials: _builtins.int = ...,
+        outbox_transactions: _builtins.int = ...,
+        outbox_us: _builtins.int = ...,
+        oldest_pending_ms: _builtins.int = ...,
+        lag_ms: _builtins.int | None = ...,
+        refusals: _abc.Iterable[Global___ReasonCount] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_lag_ms", b"_lag_ms", "lag_ms", b"lag_ms"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_lag_ms", b"_lag_ms", "applied", b"applied", "commits", b"commits", "dials", b"dials", "lag_ms", b"lag_ms", "oldest_pending_ms", b"oldest_pending_ms", "outbox_transactions", b"outbox_transactions", "outbox_us", b"outbox_us", "refusals", b"refusals", "uptime_ms", b"uptime_ms", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__lag_ms: _TypeAlias = _typing.Literal["lag_ms"]  # noqa: Y015
+    _WhichOneofArgType__lag_ms: _TypeAlias = _typing.Literal["_lag_ms", b"_lag_ms"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__lag_ms) -> _WhichOneofReturnType__lag_ms | None: ...
+
+Global___EdgeCounters: _TypeAlias = EdgeCounters  # noqa: Y015
+
+@_typing.final
+class ReasonCount(_message.Message):
+    """How often there was a reason."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REASON_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    reason: _builtins.str
+    """A reason of the table of reasons."""
+    count: _builtins.int
+    """How often."""
+    def __init__(
+        self,
+        *,
+        reason: _builtins.str = ...,
+        count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReasonCount: _TypeAlias = ReasonCount  # noqa: Y015
 
 @_typing.final
 class HubHeartbeat(_message.Message):

@@ -18,6 +18,7 @@ from sync.codec.blocks import (
     version_from,
     version_to,
 )
+from sync.codec.edge_messages import counters_to
 from sync.codec.nouns import MalformedMessage
 from sync.codec.stream import (
     edge_message_from,
@@ -29,6 +30,7 @@ from sync.codec.stream import (
 __all__ = [
     "MAX_BLOCK_BYTES",
     "MalformedMessage",
+    "counters_to",
     "decode_block",
     "decode_header",
     "edge_message_from",

@@ -30,6 +30,11 @@ from sync.position import ID_BYTES, MAX_NUMBER, Cursor
 MAX_ALARMS = 64
 """Named alarms of one edge: more than there are names."""
 
+_COUNTED = (
+    "uptime_ms", "commits", "applied", "dials", "outbox_transactions", "outbox_us",
+    "oldest_pending_ms",
+)  # fmt: skip
+
 
 def _hello_to(hello: m.Hello) -> pb.Hello:
     return pb.Hello(
@@ -118,6 +123,30 @@ def _heartbeat_to(beat: m.EdgeHeartbeat) -> pb.EdgeHeartbeat:
         outbox_bytes=beat.outbox_bytes,
         wall_ms=beat.wall_ms,
         alarms=beat.alarms,
+        counters=None if beat.counters is None else counters_to(beat.counters),
+    )
+
+
+def counters_to(counters: m.EdgeCounters) -> pb.EdgeCounters:
+    """What an edge has counted, as it travels."""
+    return pb.EdgeCounters(
+        version=counters.version,
+        refusals=[pb.ReasonCount(reason=name, count=count) for name, count in counters.refusals],
+        lag_ms=counters.lag_ms,
+        **{name: getattr(counters, name) for name in _COUNTED},
+    )
+
+
+def _counters_from(counters: pb.EdgeCounters) -> m.EdgeCounters:
+    if len(counters.refusals) > m.MAX_REFUSALS:
+        raise MalformedMessage(f"more than {m.MAX_REFUSALS} reasons of refusals")
+    return m.EdgeCounters(
+        version=counters.version,
+        refusals=tuple(
+            (checked_reason(one.reason), checked_number(one.count)) for one in counters.refusals
+        ),
+        lag_ms=checked_number(counters.lag_ms) if counters.HasField("lag_ms") else None,
+        **{name: checked_number(getattr(counters, name)) for name in _COUNTED},
     )
 
 
@@ -130,6 +159,7 @@ def _heartbeat_from(beat: pb.EdgeHeartbeat) -> m.EdgeHeartbeat:
         checked_number(beat.outbox_bytes),
         checked_number(beat.wall_ms),
         tuple(map(checked_reason, beat.alarms)),
+        _counters_from(beat.counters) if beat.HasField("counters") else None,
     )
 
 

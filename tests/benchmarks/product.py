@@ -111,7 +111,7 @@ class Watch:
         return found
 
     def _waiting(self) -> int:
-        outbox, heard = self.agent.files.outbox, self.agent.uplink.vitals.acknowledged
+        outbox, heard = self.agent.files.outbox, self.agent.uplink.acknowledged
         ordinal = outbox.origin.ordinal
         done = heard.get((SPACE, outbox.id_of(ordinal)))
         if done is None:  # since this process began; what was decided before is not waiting

@@ -49,6 +49,8 @@ EDGE: list[m.EdgeMessage] = [
     m.VoidRange("site", A, 4, 2, "OUTBOX_RESTORED"),
     m.CompareIds("site", A, (1, 5, 9)),
     m.Goodbye("SHUTTING_DOWN", "later", 500),
+    m.EdgeHeartbeat(8, 0, 0, 1, counters=m.EdgeCounters(9, 8, 7, 6, 5, 4, 3, 0, (("A", 2),))),
+    m.EdgeHeartbeat(9, 0, 0, 1, counters=m.EdgeCounters()),
 ]
 HUB: list[m.HubMessage] = [
     m.Welcome(
