@@ -16,10 +16,11 @@ import click
 
 import holdfast
 from cloud_hub import settings as reading
+from cloud_hub.doctor import HUB_FILES, database
 from holdfast.host.commands import epilog, output_option
 from holdfast.host.config import Loaded
 from holdfast.host.output import Output
-from holdfast.shell import conflicts, hub, settings, state
+from holdfast.shell import conflicts, doctor, hub, settings, state
 from holdfast.shell.doors import HUB
 from holdfast.shell.settings import Flags, Given, log_level
 
@@ -144,6 +145,20 @@ def _reloading(given: Given, loaded: Loaded[reading.Settings]) -> Callable[[Hub]
     return reload
 
 
+PATIENT = doctor.Patient(
+    HUB,
+    SETTINGS,
+    lambda found: doctor.Place(found.data, None if found.listen.endswith(":0") else found.listen),
+    HUB_FILES,
+    doctor.hub,
+    database,
+)
+
 cli.add_command(settings.command(SETTINGS))
-for command in (*state.commands(HUB), *conflicts.commands(HUB), *hub.commands(HUB)):
+for command in (
+    *state.commands(HUB),
+    *conflicts.commands(HUB),
+    *hub.commands(HUB),
+    doctor.command(PATIENT),
+):
     cli.add_command(command)

@@ -147,11 +147,19 @@ def _reloading(
     return reload
 
 
+PATIENT = doctor.Patient(
+    EDGE,
+    SETTINGS,
+    lambda found: doctor.Place(found.data, str(next(iter(found.doors)))),
+    doctor.EDGE_FILES,
+    doctor.edge,
+)
+
 cli.add_command(settings.command(SETTINGS))
 for command in (
     *state.commands(EDGE),
     *conflicts.commands(EDGE),
     *edge.commands(EDGE),
-    doctor.command(EDGE),
+    doctor.command(PATIENT),
 ):
     cli.add_command(command)

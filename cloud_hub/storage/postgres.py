@@ -60,7 +60,7 @@ COMMAND_TIMEOUT_S = 30
 
 _COMMIT, _ROLLBACK = "COMMIT", "ROLLBACK"
 
-_ASK_SAFETY = """
+ASK_SAFETY = """
 SELECT current_setting('fsync'), current_setting('synchronous_commit'),
        current_setting('full_page_writes'), current_setting('server_encoding'), pg_is_in_recovery()
 """
@@ -137,7 +137,7 @@ class PostgresDriver:
 
         async def check(connection: asyncpg.Connection) -> None:
             if not allow_unsafe:
-                refuse_unsafe(await connection.fetchrow(_ASK_SAFETY))
+                refuse_unsafe(await connection.fetchrow(ASK_SAFETY))
 
         async def keep(connection: asyncpg.Connection) -> None:
             """Nothing is left in a connection, so nothing is to be undone: a round trip less."""

@@ -74,7 +74,14 @@ class EdgeService:
             rebuilds=files.rebuilds,
             commits=self._store.commits,
             applied=self._intake.applied,
+            clock_skew_ms=self._skew_ms(),
         )
+
+    def _skew_ms(self) -> int | None:
+        offset, clock = self._uplink.clock_offset_ms, self._files.clock
+        if offset is None:
+            return None
+        return clock.wall_ms() - (clock.boot_ns() // 1_000_000 + offset)
 
     async def ListOutbox(
         self, request: pb.ListOutboxRequest, context: Context

@@ -81,6 +81,7 @@ def edge_status(answer: edge.GetEdgeStatusResponse) -> Document:
         "rebuilds": dict(answer.rebuilds),
         "commits": answer.commits,
         "applied": answer.applied,
+        "clock_skew_ms": answer.clock_skew_ms if answer.HasField("clock_skew_ms") else None,
         "spaces": [_edge_space(space) for space in answer.spaces],
     }
 

@@ -26,7 +26,7 @@ from holdfast.v1 import record_pb2 as holdfast_dot_v1_dot_record__pb2
 from holdfast.v1 import replication_service_pb2 as holdfast_dot_v1_dot_replication__service__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1eholdfast/v1/edge_service.proto\x12\x0bholdfast.v1\x1a\x18holdfast/v1/record.proto\x1a%holdfast/v1/replication_service.proto\"\x16\n\x14GetEdgeStatusRequest\"\xcf\x03\n\x15GetEdgeStatusResponse\x12\x0c\n\x04\x65\x64ge\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0e\n\x06origin\x18\x03 \x01(\x0c\x12\x0b\n\x03hub\x18\x04 \x01(\t\x12$\n\x04link\x18\x05 \x01(\x0e\x32\x16.holdfast.v1.LinkState\x12\x13\n\x0blink_reason\x18\x06 \x01(\t\x12,\n\x06spaces\x18\x07 \x03(\x0b\x32\x1c.holdfast.v1.EdgeSpaceStatus\x12\x0f\n\x07pending\x18\x08 \x01(\x04\x12\x14\n\x0coutbox_bytes\x18\t \x01(\x04\x12\x1a\n\x12outbox_limit_bytes\x18\n \x01(\x04\x12\x0e\n\x06\x61larms\x18\x0b \x03(\t\x12\x11\n\tuptime_ms\x18\x0c \x01(\x04\x12\x14\n\x0cmemory_bytes\x18\r \x01(\x04\x12\x42\n\x08rebuilds\x18\x0e \x03(\x0b\x32\x30.holdfast.v1.GetEdgeStatusResponse.RebuildsEntry\x12\x0f\n\x07\x63ommits\x18\x0f \x01(\x04\x12\x0f\n\x07\x61pplied\x18\x10 \x01(\x04\x1a/\n\rRebuildsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\"\xff\x01\n\x0f\x45\x64geSpaceStatus\x12\r\n\x05space\x18\x01 \x01(\t\x12\'\n\x08position\x18\x02 \x01(\x0b\x32\x15.holdfast.v1.Position\x12\x0c\n\x04head\x18\x03 \x01(\x04\x12\x0f\n\x07pending\x18\x04 \x01(\x04\x12\x12\n\nnewest_seq\x18\x05 \x01(\x04\x12\x13\n\x0b\x64\x65\x63ided_seq\x18\x06 \x01(\x04\x12.\n\x07\x64igests\x18\x07 \x03(\x0b\x32\x1d.holdfast.v1.CollectionDigest\x12\x10\n\x08verified\x18\x08 \x01(\x08\x12\x19\n\x0cstaleness_ms\x18\t \x01(\x04H\x00\x88\x01\x01\x42\x0f\n\r_staleness_ms\"I\n\x11ListOutboxRequest\x12\r\n\x05space\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\r\x12\x12\n\npage_token\x18\x03 \x01(\t\"\xa8\x01\n\x0bOutboxEntry\x12 \n\x05op_id\x18\x01 \x01(\x0b\x32\x11.holdfast.v1.OpId\x12!\n\x05\x61\x63tor\x18\x02 \x01(\x0b\x32\x12.holdfast.v1.Actor\x12\x1c\n\x03ops\x18\x03 \x03(\x0b\x32\x0f.holdfast.v1.Op\x12\x0f\n\x07\x63laimed\x18\x04 \x01(\x04\x12\x0f\n\x07offered\x18\x05 \x01(\x08\x12\x14\n\x0c\x63oalesced_by\x18\x06 \x01(\x04\"X\n\x12ListOutboxResponse\x12)\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x18.holdfast.v1.OutboxEntry\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x13\n\x11ListScopesRequest\"*\n\x05Scope\x12\r\n\x05space\x18\x01 \x01(\t\x12\x12\n\ncollection\x18\x02 \x01(\t\"8\n\x12ListScopesResponse\x12\"\n\x06scopes\x18\x01 \x03(\x0b\x32\x12.holdfast.v1.Scope\"\x0e\n\x0cPauseRequest\"\x0f\n\rPauseResponse\"\x0f\n\rResumeRequest\"\x10\n\x0eResumeResponse*\x8c\x01\n\tLinkState\x12\x1a\n\x16LINK_STATE_UNSPECIFIED\x10\x00\x12\x19\n\x15LINK_STATE_CONNECTING\x10\x01\x12\x17\n\x13LINK_STATE_GREETING\x10\x02\x12\x18\n\x14LINK_STATE_STREAMING\x10\x03\x12\x15\n\x11LINK_STATE_PAUSED\x10\x04\x32\x86\x03\n\x0b\x45\x64geService\x12V\n\rGetEdgeStatus\x12!.holdfast.v1.GetEdgeStatusRequest\x1a\".holdfast.v1.GetEdgeStatusResponse\x12M\n\nListOutbox\x12\x1e.holdfast.v1.ListOutboxRequest\x1a\x1f.holdfast.v1.ListOutboxResponse\x12M\n\nListScopes\x12\x1e.holdfast.v1.ListScopesRequest\x1a\x1f.holdfast.v1.ListScopesResponse\x12>\n\x05Pause\x12\x19.holdfast.v1.PauseRequest\x1a\x1a.holdfast.v1.PauseResponse\x12\x41\n\x06Resume\x12\x1a.holdfast.v1.ResumeRequest\x1a\x1b.holdfast.v1.ResumeResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1eholdfast/v1/edge_service.proto\x12\x0bholdfast.v1\x1a\x18holdfast/v1/record.proto\x1a%holdfast/v1/replication_service.proto\"\x16\n\x14GetEdgeStatusRequest\"\xfd\x03\n\x15GetEdgeStatusResponse\x12\x0c\n\x04\x65\x64ge\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0e\n\x06origin\x18\x03 \x01(\x0c\x12\x0b\n\x03hub\x18\x04 \x01(\t\x12$\n\x04link\x18\x05 \x01(\x0e\x32\x16.holdfast.v1.LinkState\x12\x13\n\x0blink_reason\x18\x06 \x01(\t\x12,\n\x06spaces\x18\x07 \x03(\x0b\x32\x1c.holdfast.v1.EdgeSpaceStatus\x12\x0f\n\x07pending\x18\x08 \x01(\x04\x12\x14\n\x0coutbox_bytes\x18\t \x01(\x04\x12\x1a\n\x12outbox_limit_bytes\x18\n \x01(\x04\x12\x0e\n\x06\x61larms\x18\x0b \x03(\t\x12\x11\n\tuptime_ms\x18\x0c \x01(\x04\x12\x14\n\x0cmemory_bytes\x18\r \x01(\x04\x12\x42\n\x08rebuilds\x18\x0e \x03(\x0b\x32\x30.holdfast.v1.GetEdgeStatusResponse.RebuildsEntry\x12\x0f\n\x07\x63ommits\x18\x0f \x01(\x04\x12\x0f\n\x07\x61pplied\x18\x10 \x01(\x04\x12\x1a\n\rclock_skew_ms\x18\x11 \x01(\x12H\x00\x88\x01\x01\x1a/\n\rRebuildsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\x42\x10\n\x0e_clock_skew_ms\"\xff\x01\n\x0f\x45\x64geSpaceStatus\x12\r\n\x05space\x18\x01 \x01(\t\x12\'\n\x08position\x18\x02 \x01(\x0b\x32\x15.holdfast.v1.Position\x12\x0c\n\x04head\x18\x03 \x01(\x04\x12\x0f\n\x07pending\x18\x04 \x01(\x04\x12\x12\n\nnewest_seq\x18\x05 \x01(\x04\x12\x13\n\x0b\x64\x65\x63ided_seq\x18\x06 \x01(\x04\x12.\n\x07\x64igests\x18\x07 \x03(\x0b\x32\x1d.holdfast.v1.CollectionDigest\x12\x10\n\x08verified\x18\x08 \x01(\x08\x12\x19\n\x0cstaleness_ms\x18\t \x01(\x04H\x00\x88\x01\x01\x42\x0f\n\r_staleness_ms\"I\n\x11ListOutboxRequest\x12\r\n\x05space\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\r\x12\x12\n\npage_token\x18\x03 \x01(\t\"\xa8\x01\n\x0bOutboxEntry\x12 \n\x05op_id\x18\x01 \x01(\x0b\x32\x11.holdfast.v1.OpId\x12!\n\x05\x61\x63tor\x18\x02 \x01(\x0b\x32\x12.holdfast.v1.Actor\x12\x1c\n\x03ops\x18\x03 \x03(\x0b\x32\x0f.holdfast.v1.Op\x12\x0f\n\x07\x63laimed\x18\x04 \x01(\x04\x12\x0f\n\x07offered\x18\x05 \x01(\x08\x12\x14\n\x0c\x63oalesced_by\x18\x06 \x01(\x04\"X\n\x12ListOutboxResponse\x12)\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x18.holdfast.v1.OutboxEntry\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x13\n\x11ListScopesRequest\"*\n\x05Scope\x12\r\n\x05space\x18\x01 \x01(\t\x12\x12\n\ncollection\x18\x02 \x01(\t\"8\n\x12ListScopesResponse\x12\"\n\x06scopes\x18\x01 \x03(\x0b\x32\x12.holdfast.v1.Scope\"\x0e\n\x0cPauseRequest\"\x0f\n\rPauseResponse\"\x0f\n\rResumeRequest\"\x10\n\x0eResumeResponse*\x8c\x01\n\tLinkState\x12\x1a\n\x16LINK_STATE_UNSPECIFIED\x10\x00\x12\x19\n\x15LINK_STATE_CONNECTING\x10\x01\x12\x17\n\x13LINK_STATE_GREETING\x10\x02\x12\x18\n\x14LINK_STATE_STREAMING\x10\x03\x12\x15\n\x11LINK_STATE_PAUSED\x10\x04\x32\x86\x03\n\x0b\x45\x64geService\x12V\n\rGetEdgeStatus\x12!.holdfast.v1.GetEdgeStatusRequest\x1a\".holdfast.v1.GetEdgeStatusResponse\x12M\n\nListOutbox\x12\x1e.holdfast.v1.ListOutboxRequest\x1a\x1f.holdfast.v1.ListOutboxResponse\x12M\n\nListScopes\x12\x1e.holdfast.v1.ListScopesRequest\x1a\x1f.holdfast.v1.ListScopesResponse\x12>\n\x05Pause\x12\x19.holdfast.v1.PauseRequest\x1a\x1a.holdfast.v1.PauseResponse\x12\x41\n\x06Resume\x12\x1a.holdfast.v1.ResumeRequest\x1a\x1b.holdfast.v1.ResumeResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,36 +35,36 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_GETEDGESTATUSRESPONSE_REBUILDSENTRY']._loaded_options = None
   _globals['_GETEDGESTATUSRESPONSE_REBUILDSENTRY']._serialized_options = b'8\001'
-  _globals['_LINKSTATE']._serialized_start=1388
-  _globals['_LINKSTATE']._serialized_end=1528
+  _globals['_LINKSTATE']._serialized_start=1434
+  _globals['_LINKSTATE']._serialized_end=1574
   _globals['_GETEDGESTATUSREQUEST']._serialized_start=112
   _globals['_GETEDGESTATUSREQUEST']._serialized_end=134
   _globals['_GETEDGESTATUSRESPONSE']._serialized_start=137
-  _globals['_GETEDGESTATUSRESPONSE']._serialized_end=600
-  _globals['_GETEDGESTATUSRESPONSE_REBUILDSENTRY']._serialized_start=553
-  _globals['_GETEDGESTATUSRESPONSE_REBUILDSENTRY']._serialized_end=600
-  _globals['_EDGESPACESTATUS']._serialized_start=603
-  _globals['_EDGESPACESTATUS']._serialized_end=858
-  _globals['_LISTOUTBOXREQUEST']._serialized_start=860
-  _globals['_LISTOUTBOXREQUEST']._serialized_end=933
-  _globals['_OUTBOXENTRY']._serialized_start=936
-  _globals['_OUTBOXENTRY']._serialized_end=1104
-  _globals['_LISTOUTBOXRESPONSE']._serialized_start=1106
-  _globals['_LISTOUTBOXRESPONSE']._serialized_end=1194
-  _globals['_LISTSCOPESREQUEST']._serialized_start=1196
-  _globals['_LISTSCOPESREQUEST']._serialized_end=1215
-  _globals['_SCOPE']._serialized_start=1217
-  _globals['_SCOPE']._serialized_end=1259
-  _globals['_LISTSCOPESRESPONSE']._serialized_start=1261
-  _globals['_LISTSCOPESRESPONSE']._serialized_end=1317
-  _globals['_PAUSEREQUEST']._serialized_start=1319
-  _globals['_PAUSEREQUEST']._serialized_end=1333
-  _globals['_PAUSERESPONSE']._serialized_start=1335
-  _globals['_PAUSERESPONSE']._serialized_end=1350
-  _globals['_RESUMEREQUEST']._serialized_start=1352
-  _globals['_RESUMEREQUEST']._serialized_end=1367
-  _globals['_RESUMERESPONSE']._serialized_start=1369
-  _globals['_RESUMERESPONSE']._serialized_end=1385
-  _globals['_EDGESERVICE']._serialized_start=1531
-  _globals['_EDGESERVICE']._serialized_end=1921
+  _globals['_GETEDGESTATUSRESPONSE']._serialized_end=646
+  _globals['_GETEDGESTATUSRESPONSE_REBUILDSENTRY']._serialized_start=581
+  _globals['_GETEDGESTATUSRESPONSE_REBUILDSENTRY']._serialized_end=628
+  _globals['_EDGESPACESTATUS']._serialized_start=649
+  _globals['_EDGESPACESTATUS']._serialized_end=904
+  _globals['_LISTOUTBOXREQUEST']._serialized_start=906
+  _globals['_LISTOUTBOXREQUEST']._serialized_end=979
+  _globals['_OUTBOXENTRY']._serialized_start=982
+  _globals['_OUTBOXENTRY']._serialized_end=1150
+  _globals['_LISTOUTBOXRESPONSE']._serialized_start=1152
+  _globals['_LISTOUTBOXRESPONSE']._serialized_end=1240
+  _globals['_LISTSCOPESREQUEST']._serialized_start=1242
+  _globals['_LISTSCOPESREQUEST']._serialized_end=1261
+  _globals['_SCOPE']._serialized_start=1263
+  _globals['_SCOPE']._serialized_end=1305
+  _globals['_LISTSCOPESRESPONSE']._serialized_start=1307
+  _globals['_LISTSCOPESRESPONSE']._serialized_end=1363
+  _globals['_PAUSEREQUEST']._serialized_start=1365
+  _globals['_PAUSEREQUEST']._serialized_end=1379
+  _globals['_PAUSERESPONSE']._serialized_start=1381
+  _globals['_PAUSERESPONSE']._serialized_end=1396
+  _globals['_RESUMEREQUEST']._serialized_start=1398
+  _globals['_RESUMEREQUEST']._serialized_end=1413
+  _globals['_RESUMERESPONSE']._serialized_start=1415
+  _globals['_RESUMERESPONSE']._serialized_end=1431
+  _globals['_EDGESERVICE']._serialized_start=1577
+  _globals['_EDGESERVICE']._serialized_end=1967
 # @@protoc_insertion_point(module_scope)

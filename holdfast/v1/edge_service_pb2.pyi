@@ -114,6 +114,7 @@ class GetEdgeStatusResponse(_message.Message):
     REBUILDS_FIELD_NUMBER: _builtins.int
     COMMITS_FIELD_NUMBER: _builtins.int
     APPLIED_FIELD_NUMBER: _builtins.int
+    CLOCK_SKEW_MS_FIELD_NUMBER: _builtins.int
     edge: _builtins.str
     """Name of the edge."""
     version: _builtins.str
@@ -140,6 +141,10 @@ class GetEdgeStatusResponse(_message.Message):
     """Commits accepted since start."""
     applied: _builtins.int
     """Revisions applied since start."""
+    clock_skew_ms: _builtins.int
+    """This machine's wall clock less the hub's, in milliseconds, by what the hub
+    said last; absent: it has not said anything since start.
+    """
     @_builtins.property
     def spaces(self) -> _containers.RepeatedCompositeFieldContainer[Global___EdgeSpaceStatus]:
         """Per space."""
@@ -171,12 +176,15 @@ class GetEdgeStatusResponse(_message.Message):
         rebuilds: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
         commits: _builtins.int = ...,
         applied: _builtins.int = ...,
+        clock_skew_ms: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_clock_skew_ms", b"_clock_skew_ms", "clock_skew_ms", b"clock_skew_ms"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["alarms", b"alarms", "applied", b"applied", "commits", b"commits", "edge", b"edge", "hub", b"hub", "link", b"link", "link_reason", b"link_reason", "memory_bytes", b"memory_bytes", "origin", b"origin", "outbox_bytes", b"outbox_bytes", "outbox_limit_bytes", b"outbox_limit_bytes", "pending", b"pending", "rebuilds", b"rebuilds", "spaces", b"spaces", "uptime_ms", b"uptime_ms", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_clock_skew_ms", b"_clock_skew_ms", "alarms", b"alarms", "applied", b"applied", "clock_skew_ms", b"clock_skew_ms", "commits", b"commits", "edge", b"edge", "hub", b"hub", "link", b"link", "link_reason", b"link_reason", "memory_bytes", b"memory_bytes", "origin", b"origin", "outbox_bytes", b"outbox_bytes", "outbox_limit_bytes", b"outbox_limit_bytes", "pending", b"pending", "rebuilds", b"rebuilds", "spaces", b"spaces", "uptime_ms", b"uptime_ms", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__clock_skew_ms: _TypeAlias = _typing.Literal["clock_skew_ms"]  # noqa: Y015
+    _WhichOneofArgType__clock_skew_ms: _TypeAlias = _typing.Literal["_clock_skew_ms", b"_clock_skew_ms"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__clock_skew_ms) -> _WhichOneofReturnType__clock_skew_ms | None: ...
 
 Global___GetEdgeStatusResponse: _TypeAlias = GetEdgeStatusResponse  # noqa: Y015
 

@@ -20,7 +20,7 @@ EXPECTED = {
     "edge-agent": "run config status get put patch delete add list watch history outbox scopes wait"
     " pause resume doctor",
     "cloud-hub": "run config status edges spaces policies conflicts get put patch delete add list"
-    " watch history",
+    " watch history doctor",
 }
 
 
