@@ -28,7 +28,9 @@ from sync.commit import Actor, ActorKind, Commit, Extra, Op, OpId, Outcome, Outc
 from sync.levels import Level
 from sync.policy import POLICIES
 from sync.position import ID_BYTES, Position, UnknownEpoch
+from sync.reduce import Request
 from sync.resolve import Conflict, Resolver
+from sync.strong import told
 
 NO_ID = bytes(ID_BYTES)
 
@@ -84,8 +86,8 @@ class Decider:
         known = mark.seq - batch.first_seq + 1
         if known < len(batch):
             fresh = batch.slice(known, len(batch)) if known else batch
-            told = self._pushed(fresh, number, None if known else item)
-            return replace(self.result(batch.origin), verdicts=told[:MAX_VERDICTS])
+            found = self._pushed(fresh, number, None if known else item)
+            return replace(self.result(batch.origin), verdicts=found[:MAX_VERDICTS])
         return self.result(batch.origin)
 
     def _pushed(
@@ -124,7 +126,7 @@ class Decider:
         decided = self._decide(batch, number, None, refused=refused, unseen=True)
         if first is None:
             first = First(batch.origin, commit.seq, self.revision, decided.outcome(0))
-        elif verdicts.told(first.outcome) == "REVISION_MISMATCH" and commit.ops:
+        elif told(first.outcome) == "REVISION_MISMATCH" and commit.ops:
             refusal = self._judge.mismatch(commit.ops[0].collection, commit.ops[0].key)
         position = Position(got.lineage.present.ordinal, got.space, first.revision)
         return verdicts.verdict(commit, first, position, refusal)
@@ -160,6 +162,8 @@ class Decider:
         got = self.loaded
         first = got.firsts.get(item.commit_id)
         if first is not None:
+            if item.level is Level.STRONG and first.outcome.kind is OutcomeKind.REJECTED:
+                raise self._refused_before(first, item.requests[0])
             op_id = OpId(first.origin, first.seq, item.commit_id)
             return self._receipt(op_id, first.revision, first.outcome, item.level)
         level = self._judge.level(item)
@@ -173,6 +177,13 @@ class Decider:
         )  # fmt: skip
         op_id = OpId(self.hub_origin, seq, item.commit_id)
         return self._receipt(op_id, self.revision, decided.outcome(0), level)
+
+    def _refused_before(self, first: First, request: Request) -> Refusal:
+        """What a retry of a strong commit is told that was refused."""
+        reason = told(first.outcome)
+        if reason == "REVISION_MISMATCH":
+            return self._judge.mismatch(request.collection, request.key)
+        return Refusal(reason)
 
     def _commit(self, item: Requested, seq: int, ops: tuple[Op, ...], level: Level) -> Commit:
         """What is strong has been judged on the present, and so nothing of it is concurrent."""

@@ -13,20 +13,15 @@ from cloud_hub.permits import only_answers
 from cloud_hub.repeats import First
 from cloud_hub.submissions import AuthorContext, Requested
 from holdfast.host.door import Refusal
-from holdfast.reasons import REASONS
 from sync import messages as m
 from sync.apply import names_of
 from sync.batch import Batch
-from sync.commit import Commit, Kind, Op, OpId, Outcome, OutcomeKind
+from sync.commit import Commit, Kind, Op, OpId, Outcome
 from sync.levels import Level
 from sync.policy import RESERVED_PREFIX
 from sync.position import Position
 from sync.reduce import Add, Delete, Patch, Put, Request
-
-_BY_CALLER = frozenset(
-    {"EXPIRED", "REVISION_MISMATCH", "RESERVED_COLLECTION", "UNDECLARED_COLLECTION"}
-)
-"""Reasons that say themselves what a caller has to do."""
+from sync.strong import told
 
 
 def asked(batch: Batch, commit: Commit) -> Requested:
@@ -57,23 +52,11 @@ def verdict(
     """What is told of a commit that was decided so."""
     reason = told(first.outcome)
     message, metadata = (refusal.message, refusal.metadata) if refusal else ("", {})
-    if reason != first.outcome.reason:
+    if reason == "REFUSED_BY_RULE":
         metadata = {**metadata, "rule": first.outcome.reason}
     outcome = Outcome(first.outcome.kind, reason)
     op_id = OpId(first.origin, first.seq, commit.id)
     return m.StrongVerdict(commit.id, position, outcome, op_id, message, metadata)
-
-
-def told(outcome: Outcome) -> str:
-    """The reason that an author is told: a rule's own reasons are details."""
-    reason = outcome.reason
-    if outcome.kind is not OutcomeKind.REJECTED or reason in _BY_CALLER:
-        return reason
-    if reason == "PRECONDITION_FAILED":
-        return "REVISION_MISMATCH"
-    known = REASONS.get(reason)
-    invalid = known is not None and known.status == "INVALID_ARGUMENT"
-    return reason if invalid else "REFUSED_BY_RULE"
 
 
 def _request(op: Op) -> Request:

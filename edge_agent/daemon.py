@@ -30,6 +30,7 @@ from edge_agent.database import EdgeFiles, opened
 from edge_agent.inbox import Inbox
 from edge_agent.intake import Intake
 from edge_agent.level_reads import LevelReads
+from edge_agent.level_writes import LevelWrites
 from edge_agent.local_store import LocalStore
 from edge_agent.outbox import LIMIT_BYTES
 from edge_agent.reads import Reads
@@ -133,10 +134,13 @@ class EdgeAgent:
         self.waiting = Waiting(files, self.reads, self.uplink)
         self.levels = LevelReads(files, self.uplink, self.waiting, self._policies_of)
         self._hub_door = HubDoor(lambda: self.uplink.address)
+        self.writes = LevelWrites(
+            files, self.store, self.uplink, self.waiting, self.levels.require_hub
+        )
         self.states = {
             path: StateService(
                 files,
-                self.store,
+                self.writes,
                 self.reads,
                 self.watchers,
                 self.waiting,
@@ -286,6 +290,8 @@ class EdgeAgent:
         here = Position(applied.cursor.epoch, applied.space, applied.cursor.revision)
         self.vitals.applied(here, self.uplink.heads)
         self.watchers.changes_applied(applied, arrivals)
+        batches = [arrival.decided for arrival in arrivals]
+        self.uplink.strong.applied(batches, self.files.outbox.ordinals)
         if applied.policies_changed:
             self._learning = asyncio.get_running_loop().create_task(self._learn_policies())
 

@@ -72,6 +72,7 @@ class Interest:
             return None
         kept = tuple(change for change in event.changes if self._wants(change.record))
         follows = own and self.include_pending and any(map(self.covers, event.names))
+        follows = follows and not event.extra.strong  # that one was not told of before
         if not kept and not follows:
             return None
         return event if len(kept) == len(event.changes) else replace(event, changes=kept)

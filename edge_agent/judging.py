@@ -11,9 +11,10 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from edge_agent import coalescing, overlay
+from edge_agent.ages import Ages
 from edge_agent.outbox import Emptying, Outbox
 from edge_agent.overlay import Writer
 from edge_agent.requests import Context, Write
@@ -22,7 +23,7 @@ from edge_agent.states import Name, Overlaid, live_value
 from holdfast.host.refusal import Refusal
 from sync.batch import MAX_PAYLOAD_BYTES
 from sync.commit import Commit, Extra, Op, Precondition, Version
-from sync.levels import Level, NotPermitted, level_of_write
+from sync.levels import Level, NotPermitted, WriteBound, bound_of_write, level_of_write
 from sync.messages import Scope
 from sync.policy import RESERVED_PREFIX, CollectionPolicy, Granularity, Rule
 from sync.position import Lineage, Position, UnknownEpoch
@@ -34,9 +35,14 @@ _UNKNOWN = CollectionPolicy(rule=Rule.COUNTER)
 a lost replica): a write never waits for the network, and the hub decides it by the real one."""
 
 
+class Stronger(Refusal):
+    """A write that names no level, to a collection that is written at the level strong only."""
+
+
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A commit that may be stored, with its records after each operation."""
+    """A commit that may be stored, with its records after each operation. Of a strong one nothing
+    is shown before the hub has decided it."""
 
     space: str
     commit: Commit
@@ -78,6 +84,8 @@ class Judge:
     outbox: Outbox
     view: SpaceView
     scope: Scope | None
+    ages: Ages = field(default_factory=Ages)
+    now_ns: int = 0
 
     @property
     def space(self) -> str:
@@ -88,7 +96,6 @@ class Judge:
 
         Raises Refusal; then the view is as before.
         """
-        self._check_level(write)
         self._check_scope(write)
         basis = self._basis(write.context)
         for wanted in write.preconditions:
@@ -111,7 +118,7 @@ class Judge:
             raise Refusal("COMMIT_TOO_LARGE")  # a patch of a whole record is as large as that
         commit = Commit(
             commit_id, seq, basis.base, basis.seen, claimed, write.actor, tuple(ops),
-            self._extra(write, basis),
+            self.extra(write, basis),
         )  # fmt: skip
         self.view.over.update(trial)
         self.view.touched.update(trial)
@@ -119,13 +126,16 @@ class Judge:
         self.view.emptied += [Emptying(self.space, victim, seq) for victim in emptied]
         return Draft(self.space, commit, basis, tuple(images))
 
-    def _extra(self, write: Write, basis: Basis) -> Extra:
+    def extra(self, write: Write, basis: Basis, *, strong: bool = False) -> Extra:
+        """What a write says beside its operations."""
         return Extra(
             seen=basis.others,
             preconditions=tuple(self._renamed(wanted) for wanted in write.preconditions),
             correlation_id=write.correlation_id,
             causation_id=write.causation_id,
             retryable=write.commit_id is not None,
+            strong=strong,
+            blind=strong and write.context is None,
         )
 
     def _renamed(self, wanted: Precondition) -> Precondition:
@@ -135,15 +145,55 @@ class Judge:
         origin, seq = self.outbox.present_name(self.space, version.origin, version.seq)
         return replace(wanted, version=replace(version, origin=origin, seq=seq))
 
-    def _check_level(self, write: Write) -> None:
+    def level(self, write: Write) -> Level:
+        """The level that a write is served at here; a bounded one is within its bound.
+
+        Raises Refusal LEVEL_NOT_PERMITTED, WRITE_BOUND_EXCEEDED, and Stronger.
+        """
         policies = self.view.policies
         named = [(one.collection, policies.of(one.collection).levels) for one in write.requests]
         try:
             level = level_of_write(write.level, named)
+            bound = bound_of_write(write.bound, named)
         except NotPermitted as error:
             raise Refusal(error.reason, str(error)) from error
-        if level is not Level.EVENTUAL:
-            raise Refusal("LEVEL_NOT_IMPLEMENTED", f"{level.word} is not implemented at edges")
+        if level is Level.STRONG and write.level is not Level.STRONG:
+            raise Stronger("LEVEL_NOT_PERMITTED", "the policy asks for the level strong")
+        if level is Level.BOUNDED:
+            self._check_bound(bound)
+        return level
+
+    def _check_bound(self, bound: WriteBound) -> None:
+        """Raises Refusal if too much is pending, or for too long."""
+        if not bound:
+            text = "a bounded write names max_pending or max_age_ms, or its policy does"
+            raise Refusal("MALFORMED_REQUEST", text)
+        pending, oldest_ms = self._pending()
+        age = "unknown" if oldest_ms is None else str(oldest_ms)
+        many = bound.max_pending and pending >= bound.max_pending
+        old = pending and bound.max_age_ms and (oldest_ms is None or oldest_ms >= bound.max_age_ms)
+        if many or old:
+            metadata = {"pending": str(pending), "oldest_ms": age}
+            text = f"{pending} commits are pending, the oldest for {age} ms"
+            raise Refusal("WRITE_BOUND_EXCEEDED", text, metadata=metadata)
+
+    def _pending(self) -> tuple[int, int | None]:
+        """How many commits of the space are pending, and the age of the oldest; None: unknown."""
+        present, pending, oldest_ns = self.outbox.origin.ordinal, 0, self.now_ns
+        known = True
+        for ordinal in {present, *self.outbox.streams(self.space)}:
+            stream, own = (self.space, ordinal), self.view.standing.own.get(ordinal)
+            last = (
+                self.view.last_seq if ordinal == present else self.outbox.counter(*stream).last_seq
+            )
+            decided = own.decided_seq if own else 0
+            stored = self.outbox.counter(*stream).last_seq
+            if stored > decided:  # what this group has taken is of now
+                taken_ns = self.ages.oldest_ns(stream, decided)
+                known = known and taken_ns is not None
+                oldest_ns = min(oldest_ns, taken_ns or 0)
+            pending += max(0, last - decided)
+        return pending, (self.now_ns - oldest_ns) // 1_000_000 if known else None
 
     def _check_scope(self, write: Write) -> None:
         for named in (*write.requests, *write.preconditions):
@@ -170,12 +220,7 @@ class Judge:
             decided = own.decided_seq if own else 0
             seen[present] = self.view.last_seq if self.view.last_seq > decided else 0
             return Basis.of(cursor.epoch, cursor.revision, cursor.revision, seen, present)
-        seen = {}
-        for origin, seq in context.seen:
-            name, number = self.outbox.present_name(self.space, origin, seq)
-            seen[name] = max(number, seen.get(name, 0))
-        if seen.get(present, 0) > self.view.last_seq:
-            raise Refusal("WRITES_LOST", "the context names a write that this edge never took")
+        seen = self._seen(context)
         here = self._effective(context.epoch, context.base)
         if here > cursor.revision:
             raise Refusal(
@@ -183,6 +228,25 @@ class Judge:
                 f"the context is of revision {here}, and this replica is at {cursor.revision}",
             )
         return Basis.of(context.epoch, context.base, here, seen, present)
+
+    def strong_basis(self, context: Context | None) -> Basis:
+        """The same for what the hub judges: the base is its own to look up. Without a context
+        nothing has been seen."""
+        cursor, present = self.view.standing.cursor, self.outbox.origin.id
+        if context is None:
+            return Basis.of(cursor.epoch, cursor.revision, cursor.revision, {}, present)
+        seen = self._seen(context)
+        return Basis.of(context.epoch, context.base, context.base, seen, present)
+
+    def _seen(self, context: Context) -> dict[bytes, int]:
+        """What a context has seen undecided, in names of today. Raises Refusal WRITES_LOST."""
+        seen: dict[bytes, int] = {}
+        for origin, seq in context.seen:
+            name, number = self.outbox.present_name(self.space, origin, seq)
+            seen[name] = max(number, seen.get(name, 0))
+        if seen.get(self.outbox.origin.id, 0) > self.view.last_seq:
+            raise Refusal("WRITES_LOST", "the context names a write that this edge never took")
+        return seen
 
     def _effective(self, epoch: int, revision: int) -> int:
         if revision == 0 or epoch == self.view.standing.cursor.epoch or not self.outbox.lineage:

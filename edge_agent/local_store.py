@@ -15,9 +15,10 @@ import logging
 import sqlite3
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from edge_agent import overlay, reconcile, space_view
+from edge_agent import overlay, reconcile, space_view, strong_drafts
+from edge_agent.ages import Ages
 from edge_agent.database import EdgeFiles
 from edge_agent.judging import Draft, Judge
 from edge_agent.outbox import ChosenId, Emptying
@@ -31,6 +32,7 @@ from holdfast.host.sqlite_errors import typed
 from sync.batch import MAX_OPS, MAX_PAYLOAD_BYTES, Batch, batch_of
 from sync.clock import HybridClock
 from sync.commit import OpId
+from sync.levels import Level
 from sync.messages import Scope
 from sync.policy import Policies
 from sync.position import Position
@@ -110,6 +112,7 @@ class LocalStore:
         self._writer: asyncio.Task[None] | None = None
         self._closed = False
         self._view_is_behind = False
+        self._ages = Ages()
         self.commits = 0
         """Taken since start."""
         self.outbox_transactions = 0
@@ -134,6 +137,11 @@ class LocalStore:
         if self._writer is None:
             self._writer = asyncio.create_task(self._drain())
         return await waiting.answer
+
+    def keeps(self, write: Write) -> bool:
+        """Whether all that a write is about is replicated here."""
+        scope = self._scope(write.space)
+        return scope is None or all(scope.covers(one.collection) for one in write.requests)
 
     async def close(self) -> None:
         """Takes what is queued, and no more."""
@@ -206,7 +214,8 @@ class LocalStore:
             self._on_pending(frozenset(taken.views))
             await self._show(taken)
             self.commits += len(taken.drafts)
-            self._on_commits(self._files.outbox.origin.id, taken.drafts)
+            shown = [draft for draft in taken.drafts if not draft.commit.extra.strong]
+            self._on_commits(self._files.outbox.origin.id, shown)
         return taken
 
     async def _show(self, taken: _Taken) -> None:
@@ -250,6 +259,7 @@ class LocalStore:
                 judge = Judge(
                     view_connection, connection, self._files.outbox,
                     taken.views[waiting.write.space], self._scope(waiting.write.space),
+                    self._ages, self._files.clock.boot_ns(),
                 )  # fmt: skip
                 try:
                     answer: Receipt | Refusal = self._taken(judge, waiting.write, room, taken)
@@ -261,6 +271,10 @@ class LocalStore:
             before_outbox()
             self._files.outbox.append(connection, taken.batches, taken.emptied, taken.chosen)
             outbox_written()
+            for batch in taken.batches:
+                stream = (batch.space, self._files.outbox.origin.ordinal)
+                now_ns = self._files.clock.boot_ns()
+                self._ages.took(stream, batch.first_seq, batch.last_seq, now_ns)
         return taken
 
     def _load(
@@ -289,12 +303,14 @@ class LocalStore:
         if room < 0:
             raise Refusal("OUTBOX_FULL")
         commit_id = write.commit_id or self._files.new_id()
-        draft = judge.judge(write, commit_id, self._clock.stamp(self._unix_ms()))
+        level, claimed = judge.level(write), self._clock.stamp(self._unix_ms())
+        make = strong_drafts.draft if level is Level.STRONG else Judge.judge
+        draft = make(judge, write, commit_id, claimed)
         if write.commit_id is not None:
             chosen = ChosenId(write.space, commit_id, draft.commit.seq, fingerprint)
             taken.chosen.append(chosen)
         taken.drafts.append(draft)
-        return self._receipt(judge, write, draft)
+        return replace(self._receipt(judge, write, draft), level=level)
 
     def _repeated(
         self, judge: Judge, write: Write, fingerprint: bytes, taken: _Taken
@@ -385,4 +401,4 @@ def _fail(waiting: _Waiting, error: BaseException) -> None:
 def _unseen(answer: Receipt | Refusal) -> Receipt | Refusal:
     if isinstance(answer, Refusal) or answer.repeated:
         return answer
-    return Receipt(answer.op_id, answer.position, answer.context, applied_locally=False)
+    return replace(answer, applied_locally=False)

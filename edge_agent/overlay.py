@@ -92,9 +92,9 @@ def extend(
 ) -> None:
     """Puts commits of the outbox on top of the view, in a transaction of the caller.
 
-    `emptied` are seqs of earlier commits that these overwrite. `prepared` is used if the cursor
-    still stands where it was computed. What the view has already, or the hub has decided
-    meanwhile, is skipped.
+    Strong commits among them are left out. `emptied` are seqs of earlier commits that these
+    overwrite. `prepared` is used if the cursor still stands where it was computed. What the view
+    has already, or the hub has decided meanwhile, is skipped.
     """
     standing = standings.load(connection, batch.space)
     own = standing.owned(ordinal, batch.origin)
@@ -109,7 +109,7 @@ def extend(
         else:
             after = _on_top(connection, ordinal, fresh, from_start=bool(emptied))
         _write(connection, batch.space, after)
-    own.overlay_seq = max(own.overlay_seq, batch.last_seq)
+    own.overlay_seq = max(own.overlay_seq, _newest_shown(batch))
     standings.save(connection, standing)
 
 
@@ -187,6 +187,8 @@ def _on_top(
     over = overlaid(connection, batch.space, names)
     starts = batch.op_starts()
     for index, actor in enumerate(batch.actors):
+        if batch.extra(index).strong:
+            continue
         seq, claimed = batch.first_seq + index, batch.claimed[index]
         by = Writer(ordinal, seq, claimed, actor.id, int(actor.kind))
         for op in range(starts[index], starts[index + 1]):
@@ -199,6 +201,8 @@ def _pending_rows(batch: Batch, ordinal: int) -> list[tuple[object, ...]]:
     rows: list[tuple[object, ...]] = []
     starts = batch.op_starts()
     for index, actor in enumerate(batch.actors):
+        if batch.extra(index).strong:
+            continue
         seq, first = batch.first_seq + index, starts[index]
         by = (batch.claimed[index], actor.id, int(actor.kind))
         rows += [
@@ -207,6 +211,12 @@ def _pending_rows(batch: Batch, ordinal: int) -> list[tuple[object, ...]]:
             for op in range(first, starts[index + 1])
         ]  # fmt: skip
     return rows
+
+
+def _newest_shown(batch: Batch) -> int:
+    """The newest seq that the view contains; a strong commit is not shown while it is undecided."""
+    shown = (i for i in reversed(range(len(batch))) if not batch.extra(i).strong)
+    return batch.first_seq + next(shown, -batch.first_seq)
 
 
 def _write(connection: sqlite3.Connection, space: str, records: Mapping[Name, Overlaid]) -> None:

@@ -138,6 +138,10 @@ class Reads:
             for collection, signed, count in rows
         )
 
+    def keeps(self, space: str) -> bool:
+        """Whether anything of a space is kept here."""
+        return self._scopes is None or space in self._scopes
+
     def check(self, space: str, collections: Iterable[str]) -> None:
         """Raises Refusal OUT_OF_SCOPE unless all of these collections are kept here; an empty name
         stands for all of the space."""

@@ -161,6 +161,7 @@ class _Adoption:
     def _apply(self, decided: Decided) -> Images | None:
         batch, records = decided.batch, self.records
         images: list[bytes | None] = []
+        strong = {index for index, extra in batch.extras.items() if extra.strong}
         op = 0
         for index, count in enumerate(batch.op_counts):
             actor, seq = batch.actors[index], batch.first_seq + index
@@ -183,6 +184,8 @@ class _Adoption:
                         record.actor_kind = int(actor.kind)
                         record.deleted, record.digest = kind == Kind.DELETE, 0
                         record.value = image
+                    if index in strong:  # seen undecided by nobody, as at the hub
+                        records[name].other = revision
                     self.image_bytes += len(image)
                 if self.image_bytes <= tail.MAX_IMAGES_BYTES:  # beyond, none is kept
                     images.append(image)

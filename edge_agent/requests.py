@@ -56,7 +56,9 @@ class Write:
 
     def fingerprint(self) -> bytes:
         """Tells a retry from another commit with the same id."""
-        asked: list[object] = [extras.encode(Extra(preconditions=self.preconditions))]
+        strong = self.level is Level.STRONG
+        wanted = Extra(preconditions=self.preconditions, strong=strong)
+        asked: list[object] = [extras.encode(wanted)]
         for request in self.requests:
             content, removes = _content(request)
             kind = type(request).__name__

@@ -28,6 +28,7 @@ from edge_agent.intake import MAX_ARRIVALS, Intake, ReplicaReset
 from edge_agent.outbox import TRIMMED, Outbox
 from edge_agent.outbox_rows import DamagedRow, Limits
 from edge_agent.standing import Standing
+from edge_agent.strong import StrongCommits
 from holdfast.host import failpoints
 from holdfast.host.errors import HostError
 from sync import actions as a
@@ -77,6 +78,7 @@ class Link(Protocol):
     files: EdgeFiles
     intake: Intake
     freshness: Freshness
+    strong: StrongCommits
     priority: Callable[[str], int]
     push_limit: int
     """Commits of a push; made smaller by who looks for the one that the hub cannot take."""
@@ -264,7 +266,7 @@ class Stream:
         if not self._session.may_push or self._outgoing:
             return False
         outbox = self._up.files.outbox
-        for space in sorted(outbox.spaces, key=lambda name: (self._up.priority(name), name)):
+        for space in sorted(outbox.spaces, key=self._rank):
             for ordinal in outbox.streams(space):
                 origin = outbox.id_of(ordinal)
                 sent = self._session.sent_through(space, origin)
@@ -272,6 +274,10 @@ class Stream:
                     await self._offer(space, origin, sent)
                     return True
         return False
+
+    def _rank(self, space: str) -> tuple[bool, int, str]:
+        """Where somebody waits for the hub comes first."""
+        return not self._up.strong.is_urgent(space), self._up.priority(space), space
 
     async def _offer(self, space: str, origin: bytes, sent: int) -> None:
         limits = Limits(commits=self._up.push_limit, payload_bytes=PUSH_BYTES)
@@ -286,6 +292,7 @@ class Stream:
         if found is None or not self._session.may_push:
             return
         if isinstance(found, Batch):
+            found = self._up.strong.sending(found)
             block = codec.encode_block(found)
             packed = codec.pack(block, self._session.codec)
             push = m.Push(space, origin, found.first_seq, len(found), packed, len(block))

@@ -26,6 +26,7 @@ from edge_agent.dialling import Dialling
 from edge_agent.intake import Intake
 from edge_agent.standing import Standing
 from edge_agent.stream import MAX_PUSH_COMMITS, Ended, Stream
+from edge_agent.strong import StrongCommits
 from edge_agent.vitals import Vitals
 from holdfast.host.channels import client_options
 from holdfast.host.errors import HostError
@@ -87,6 +88,7 @@ class Uplink:
         self.software, self.priority, self.counters = software, priority, counters
         self._addresses = (address, *others)
         self._dialling = Dialling(len(self._addresses), luck)
+        self.strong = StrongCommits(files.clock)
         self.state = LinkState.CONNECTING
         self.reason = ""
         self.heads: dict[str, Position] = {}
@@ -194,6 +196,7 @@ class Uplink:
         """Commits are durable at the hub; what became of them comes with the changes."""
         self.files.alarms.clear("UPLINK_STALLED")
         self.vitals.decided(result.space, result.origin, result.decided_seq)
+        self.strong.tell(result.space, result.verdicts)
 
     def asking(self, nonce: int) -> None:
         """The hub is asked for its heads, now: `nonce` is the boot clock's time."""

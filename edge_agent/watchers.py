@@ -321,6 +321,8 @@ def _replayed(
     for batch in batches:
         starts = batch.op_starts()
         for index, actor in enumerate(batch.actors):
+            if batch.extra(index).strong:
+                continue
             seq, claimed = batch.first_seq + index, batch.claimed[index]
             by = Writer(ordinals[batch.origin], seq, claimed, actor.id, int(actor.kind))
             ops = range(starts[index], starts[index + 1])

@@ -10,7 +10,9 @@ Invariant: what passes here takes effect as it was asked for.
 
 from __future__ import annotations
 
+from holdfast.reasons import REASONS
 from sync import values
+from sync.commit import Outcome, OutcomeKind
 from sync.context import Author, Part
 from sync.policy import CollectionPolicy, Granularity
 from sync.reduce import Add, Patch, Request, counters_set
@@ -34,6 +36,24 @@ def changed_since(
         return True  # a sum has several writers: the newest may be seen and hide one that is not
     touched = (*values.fields(request.sets), *request.removes)
     return any(concurrent(part) for part in _parts(record, touched))
+
+
+_SAYS_ITSELF = frozenset(
+    {"EXPIRED", "LEVEL_NOT_PERMITTED", "REVISION_MISMATCH", "UNDECLARED_COLLECTION"}
+)
+"""Reasons that say themselves what a caller has to do."""
+
+
+def told(outcome: Outcome) -> str:
+    """The reason that the author of a strong commit is told; a rule's own reasons are details."""
+    reason = outcome.reason
+    if outcome.kind is not OutcomeKind.REJECTED or reason in _SAYS_ITSELF:
+        return reason
+    if reason == "PRECONDITION_FAILED":
+        return "REVISION_MISMATCH"
+    known = REASONS.get(reason)
+    invalid = known is not None and known.status == "INVALID_ARGUMENT"
+    return reason if invalid else "REFUSED_BY_RULE"
 
 
 def _parts(record: Working, names: tuple[str, ...]) -> list[Part]:

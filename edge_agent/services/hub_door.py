@@ -7,6 +7,7 @@ that the link is with, and another one when the link has moved.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +19,9 @@ from holdfast.v1 import state_service_pb2_grpc as rpc
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
+
+AGAIN_SECONDS = 0.2
+"""Between attempts of a commit: the hub is near, or another process of it will be found."""
 
 LEAVING_SECONDS = 5.0
 """For what is still on its way to a process that the link has left."""
@@ -47,6 +51,23 @@ class HubDoor:
             if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
                 raise Refusal("DEADLINE_PASSED", "the hub has not answered in time") from error
             raise Refusal("HUB_UNREACHABLE", details) from error
+
+    async def commit(self, request: Any, seconds: float, context: Context) -> Any:
+        """The hub's answer to a commit, which has an id: while no answer comes it is sent again.
+
+        Raises Refusal OUTCOME_UNKNOWN, since an attempt without an answer may have arrived.
+        """
+        loop = asyncio.get_running_loop()
+        ends = loop.time() + seconds
+        while True:
+            try:
+                return await self.call("Commit", request, ends - loop.time(), context)
+            except Refusal as lost:
+                if ends - loop.time() > 2 * AGAIN_SECONDS:
+                    await asyncio.sleep(AGAIN_SECONDS)
+                    continue
+                metadata = {"commit_id": request.commit_id.hex()}
+                raise Refusal("OUTCOME_UNKNOWN", lost.message, metadata=metadata) from lost
 
     async def close(self) -> None:
         """Ends what is on its way."""

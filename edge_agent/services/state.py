@@ -20,7 +20,7 @@ from edge_agent import retrospect
 from edge_agent.database import EdgeFiles
 from edge_agent.events import Event, Interest, Progress
 from edge_agent.level_reads import Ask, LevelReads, Served
-from edge_agent.local_store import LocalStore
+from edge_agent.level_writes import LevelWrites
 from edge_agent.reads import Demand, ListQuery, Reads
 from edge_agent.retrospect import Decision
 from edge_agent.services.hub_door import HubDoor
@@ -52,10 +52,10 @@ class StateService:
     """Serves holdfast.v1.StateService at one socket; with an `actor`, only that one writes."""
 
     def __init__(
-        self, files: EdgeFiles, store: LocalStore, reads: Reads, watchers: Watchers,
+        self, files: EdgeFiles, writes: LevelWrites, reads: Reads, watchers: Watchers,
         waiting: Waiting, levels: LevelReads, hub: HubDoor, actor: Actor | None = None,
     ) -> None:  # fmt: skip
-        self._files, self._store, self._reads = files, store, reads
+        self._files, self._writes, self._reads = files, writes, reads
         self._watchers, self._waiting = watchers, waiting
         self._levels, self._hub = levels, hub
         self._actor = actor
@@ -63,23 +63,40 @@ class StateService:
     async def Commit(self, request: pb.CommitRequest, context: Context) -> pb.CommitResponse:
         """Stores a commit durably."""
         self.named(request.actor)
-        return await self.commit(convert.commit_from(request), context)
+        wanted = convert.commit_from(request)
+        if wanted.level is Level.STRONG and not self._reads.keeps(wanted.space):
+            self._check(wanted.actor)
+            return await self._commit_elsewhere(request, context)
+        return await self.commit(wanted, context)
 
     def named(self, actor: record.Actor) -> None:
         """Names the socket's own actor where a request names none."""
         if self._actor is not None and not actor.id:
             actor.CopyFrom(convert.actor_to(self._actor))
 
+    def _check(self, actor: Actor) -> None:
+        if self._actor is not None and actor != self._actor:
+            raise Refusal("NOT_ALLOWED", f"this socket is {self._actor.id}'s")
+
+    async def _commit_elsewhere(
+        self, request: pb.CommitRequest, context: Context
+    ) -> pb.CommitResponse:
+        """Has a strong commit decided at the hub, of a space of which nothing is kept here."""
+        self._levels.require_hub()
+        request.commit_id = request.commit_id or self._files.new_id()
+        found: pb.CommitResponse = await self._hub.commit(request, _seconds_left(context), context)
+        found.applied_locally = False
+        return found
+
     async def commit(
         self, wanted: convert.CommitRequest, context: Context, *, system: bool = False
     ) -> pb.CommitResponse:
         """Stores a commit that another service of this socket asks for; `system` may write the
         system's own records."""
-        if self._actor is not None and wanted.actor != self._actor:
-            raise Refusal("NOT_ALLOWED", f"this socket is {self._actor.id}'s")
+        self._check(wanted.actor)
         token = await self._token(wanted.space, wanted.session_token, context)
         seen = wanted.context
-        receipt = await self._store.commit(
+        written = await self._writes.commit(
             ask.Write(
                 space=wanted.space,
                 requests=wanted.requests,
@@ -94,16 +111,15 @@ class StateService:
                 level=wanted.level,
                 bound=wanted.bound,
                 system=system,
-            )
+            ),
+            _seconds_left(context),
         )
-        decision = Decision(receipt.op_id, retrospect.PENDING)
-        if receipt.repeated:
-            (decision,) = await retrospect.outcomes(self._files, wanted.space, [receipt.op_id])
+        receipt = written.receipt
         pending = bool(receipt.context.seen)
         return pb.CommitResponse(
-            answer=_answer(receipt.position, receipt.context, token, pending),
+            answer=_answer(receipt.position, receipt.context, token, pending, receipt.level),
             op_id=convert.op_id_to(wanted.space, receipt.op_id),
-            outcome=_decision(wanted.space, decision),
+            outcome=_decision(wanted.space, written.decision),
             applied_locally=receipt.applied_locally,
         )
 

@@ -40,7 +40,13 @@ class CommitOptions(TypedDict, total=False):
     """Of a commit."""
 
     level: Level | str
-    """What an answer promises; unset: the default of the collection."""
+    """What an answer promises; unset: the default of the collection, or bounded if one of the
+    following is given."""
+    max_pending: int
+    """At an edge: fewer than so many commits of the space are pending. Else Unavailable, and
+    nothing is stored."""
+    max_age: float | timedelta
+    """At an edge: the oldest of them is younger than so many seconds."""
     timeout_s: float
     """Until an answer; default `limits.WRITE_TIMEOUT_S`."""
     actor: Actor | tuple[str, str]

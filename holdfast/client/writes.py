@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Callable, Iterable, Mapping
+from datetime import timedelta
 from typing import Any
 
 from holdfast.client import values, wire
@@ -16,12 +17,15 @@ from holdfast.client.commits import Add, Delete, Expect, Op, Patch, Put, Receipt
 from holdfast.client.limits import WRITE_TIMEOUT_S
 from holdfast.client.options import CommitOptions, WriteOptions
 from holdfast.client.paths import one_space
-from holdfast.client.records import Actor, ActorKind, JsonObject, Record, context_of
+from holdfast.client.records import Actor, ActorKind, JsonObject, Level, Record, context_of
 from holdfast.client.session import Session
 from holdfast.errors import InvalidArgument, RevisionMismatch
 from holdfast.v1 import state_service_pb2 as state
 
 COMMIT_ID_BYTES = 16
+
+MAX_BOUND = (1 << 53) - 1
+"""What every door takes."""
 
 
 def actor_of(actor: Actor | tuple[str, str]) -> Actor:
@@ -123,10 +127,13 @@ class Writes:
             ops=map(wire.op_to, ops),
             preconditions=map(wire.expect_to, options.get("expect", ())),
             level=wire.level_to(options.get("level")),
+            bound=_bound(options),
             actor=wire.actor_to(self.author(options.get("actor"))),
             correlation_id=values.encodable(options.get("correlation_id", "")),
             causation_id=options.get("causation_id", b""),
         )
+        if request.HasField("bound") and not request.level:
+            request.level = wire.level_to(Level.BOUNDED)
         request.session_token = self._session.token(request.space)
         context = options.get("context") or context_of(options.get("based_on", ()))
         if context is not None:
@@ -151,6 +158,19 @@ class Writes:
                 remedy='Give the client an actor: Client(actor=("arm-3", "robot")).',
             )
         return actor_of(actor)
+
+
+def _bound(options: CommitOptions) -> state.WriteBound | None:
+    """The bound that was given, None for none. Raises InvalidArgument."""
+    pending, age = options.get("max_pending"), options.get("max_age")
+    if pending is None and age is None:
+        return None
+    seconds = age.total_seconds() if isinstance(age, timedelta) else age
+    if pending is not None and not 1 <= pending <= MAX_BOUND:
+        raise InvalidArgument("MALFORMED_REQUEST", f"max_pending: 1 to {MAX_BOUND}")
+    if seconds is not None and not 0.001 <= seconds <= MAX_BOUND / 1000:
+        raise InvalidArgument("MALFORMED_REQUEST", "max_age: a millisecond or more, in seconds")
+    return state.WriteBound(max_pending=pending or 0, max_age_ms=round((seconds or 0) * 1000))
 
 
 def _reduced(path: str, value: JsonObject | str, options: WriteOptions) -> Patch | None:

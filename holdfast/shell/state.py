@@ -207,13 +207,25 @@ def _writes(door: Door) -> Callable[[Function], click.Command | Function]:
             metavar="ID[:KIND]", show_default="HOLDFAST_ACTOR, or the user's name",
             help="Who writes; the kind is human, robot, ai or system.",
         ),
+        click.option(
+            "--level", type=click.Choice(["eventual", "bounded", "strong"]),
+            help="What OK is to promise. Default: that of the collection.",
+        ),
+        click.option(
+            "--max-pending", type=click.IntRange(min=1), metavar="COMMITS",
+            help="Level bounded: only if fewer commits of the space are pending at this edge.",
+        ),
+        click.option(
+            "--max-age", type=DURATION, metavar="TIME",
+            help="Level bounded: only if the oldest of them is younger.",
+        ),
         click.option("--if-absent", is_flag=True, help="Only if the record does not exist."),
         click.option("--if-exists", is_flag=True, help="Only if the record exists."),
         click.option("--correlation", default="", metavar="ID", help="Ties commits together."),
         click.option("--wait", is_flag=True, help="Wait until the hub has decided."),
         click.option(
             "--timeout", type=DURATION, default="30s", show_default=True,
-            help="How long to wait at most.",
+            help="How long to wait at most, for the answer and with --wait for the decision.",
         ),
         door.takes_client,
         output_option,
@@ -231,7 +243,12 @@ def _conditions(options: dict[str, Any]) -> dict[str, Any]:
         "if_absent": options["if_absent"],
         "if_exists": options["if_exists"],
         "correlation_id": options["correlation"],
+        "timeout_s": options["timeout"],
+        **{name: options[name] for name in _LEVEL if options[name] is not None},
     }
+
+
+_LEVEL = ("level", "max_pending", "max_age")
 
 
 def _put(door: Door) -> click.Command:

@@ -266,7 +266,7 @@ def ops_to(ops: Sequence[Op]) -> list[record_pb2.Op]:
 
 def _op_to(op: Op) -> record_pb2.Op:
     message = record_pb2.Op(collection=op.collection, key=op.key)
-    if op.kind in (Kind.CREATE, Kind.REPLACE):
+    if op.kind in (Kind.CREATE, Kind.REPLACE, Kind.PUT):
         message.put.json = op.payload.decode()
     elif op.kind == Kind.PATCH:
         message.patch.json = op.payload.decode()

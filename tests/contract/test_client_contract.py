@@ -418,3 +418,45 @@ async def test_too_many_operations_are_refused(client: Any, space: str) -> None:
     with pytest.raises(errors.InvalidArgument) as caught:
         await client.commit([Delete(f"{space}/a/{n}") for n in range(1_001)])
     assert caught.value.reason == "TOO_MANY_OPS"
+
+
+# -- levels of writes ------------------------------------------------------------------------------
+
+
+@pytest.mark.promise("write.strong.decided")
+async def test_a_strong_write_is_decided_at_every_door(client: Any, door: Door, space: str) -> None:
+    path = f"{space}/locks/dock"
+    first = await strongly(client.put, path, {"by": "arm-3"}, level="strong", if_absent=True)
+    assert first.known.kind is OutcomeKind.APPLIED
+    assert first.answer.level == "strong"
+    with pytest.raises(errors.RevisionMismatch) as caught:
+        await client.put(path, {"by": "ana"}, level="strong", if_absent=True)
+    assert caught.value.metadata["revision"] == str(first.known.position.revision)
+    await client.patch(path, {"n": 1}, level="strong")
+    await client.commit([Put(path, {"by": "arm-3"})], level="strong", expect=[Expect.present(path)])
+    gone = await client.delete(path, level="strong", if_exists=True)
+    assert gone.known.kind is OutcomeKind.APPLIED
+    assert await client.get(path) is None
+
+
+async def strongly(write: Any, *arguments: Any, **options: Any) -> Any:
+    """Writes as soon as the door has a link to the hub."""
+    while True:
+        try:
+            return await write(*arguments, **options)
+        except errors.Unavailable as error:
+            if error.reason != "HUB_UNREACHABLE":
+                raise
+
+
+@pytest.mark.promise("write.bounded")
+async def test_a_bounded_write_is_taken_at_every_door(client: Any, space: str) -> None:
+    path = f"{space}/parts/7"
+    receipt = await client.put(path, {"n": 1}, max_pending=100, max_age=3600)
+    assert receipt.answer.level == "bounded"
+    with pytest.raises(errors.InvalidArgument):
+        await client.put(path, {"n": 1}, max_pending=0)
+    with pytest.raises(errors.InvalidArgument):
+        await client.put(path, {"n": 1}, max_age=-1.0)
+    with pytest.raises(errors.InvalidArgument):
+        await client.put(path, {"n": 1}, level="weak")

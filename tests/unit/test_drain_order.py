@@ -14,12 +14,13 @@ from cloud_hub.downstream import Downstream
 from cloud_hub.fanout import Fanout, Head
 from edge_agent.requests import Write
 from edge_agent.stream import MAX_PUSH_COMMITS, Stream
+from edge_agent.strong import StrongCommits
 from sync import messages as m
 from sync.clock import BootInstant
 from sync.position import NOWHERE, Epoch
 from sync.reduce import Put
 from tests.contract.hub_rows import log_row
-from tests.edges import ROBOT, edge_at
+from tests.edges import ROBOT, TestClock, edge_at
 
 pytestmark = pytest.mark.promise("stream.priority")
 
@@ -63,6 +64,7 @@ class Link:
     push_limit: int = MAX_PUSH_COMMITS
     pending_commits: int = 0
     said: list[m.Push] = field(default_factory=list)
+    strong: StrongCommits = field(default_factory=lambda: StrongCommits(TestClock()))
 
     def priority(self, space: str) -> int:
         return RANKS[space]
@@ -97,6 +99,25 @@ async def test_up_an_urgent_space_overtakes_a_backlog(tmp_path: Path) -> None:
             ("alarms", 2), ("alarms", 1), ("parts", 2), ("parts", 1), ("telemetry", 2),
             ("alarms", 1), ("telemetry", 1),
         ]  # fmt: skip
+
+
+async def test_up_a_space_that_somebody_waits_for_overtakes_all_others(tmp_path: Path) -> None:
+    async with edge_at(tmp_path) as edge:
+        link = Link(edge.files, push_limit=2)
+        stream = Stream(link, m.Hello("edge-1", edge.origin, ()), None)  # type: ignore[arg-type]
+        stream._session.start(BootInstant(1))
+        welcome = m.Welcome(
+            "hub", 1, (Epoch(1, b"e" * 16, 0),), (), "identity", 4 << 20, 0, m.Credit(100, 1 << 20)
+        )
+        stream._session.receive(welcome, BootInstant(1))
+        for space in SPACES * 2:
+            await edge.store.commit(Write(space, (Put("things", "a", b"{}"),), ROBOT))
+        with link.strong.awaiting("telemetry", b"i" * 16, 1):
+            await stream._push_next()
+        await stream._push_next()
+        assert [one.space for one in taken(stream)] == ["telemetry"]
+        await stream._push_next()
+        assert [one.space for one in taken(stream)] == ["alarms"]
 
 
 def taken(stream: Stream) -> list[m.Push]:
