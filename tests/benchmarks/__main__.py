@@ -12,7 +12,7 @@ from pathlib import Path
 
 from holdfast.host import loops
 from tests.benchmarks import bench as benches
-from tests.benchmarks import costs, drain, figures, latency, local, wire
+from tests.benchmarks import costs, drain, figures, latency, levels, local, wire
 from tests.benchmarks.bench import Bench, Row
 from tests.benchmarks.figures import Figure
 
@@ -23,6 +23,7 @@ ROWS: dict[str, Row] = {
     "drain-patch-4": drain.patch_four,
     "drain-postgres": drain.put_postgres,
     "latency": latency.rows,
+    "write-levels": levels.writes,
     "local-write": local.writes,
     "local-read": local.reads,
     "wire": wire.rows,

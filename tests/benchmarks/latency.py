@@ -52,14 +52,14 @@ async def _run(bench: Bench, side: str) -> dict[str, float]:
             here, there = [await edge.ask("report") for edge in daemons.edges]
     taken = sorted(here["taken"])[int(count * WARM_SHARE) :]
     arrived = [(last, at) for origin, last, at in there["applied"] if origin == here["origin"]]
-    acknowledged = _delays(taken, here["acknowledged"])
-    visible = _delays(taken, arrived)
+    acknowledged = delays(taken, here["acknowledged"])
+    visible = delays(taken, arrived)
     values = (percentile(acknowledged, 50), percentile(acknowledged, 99),
               percentile(visible, 50), percentile(visible, 99))  # fmt: skip
     return {name: round(value, 3) for name, value in zip(COLUMNS, values, strict=True)}
 
 
-def _delays(taken: Sequence[Any], reached: Sequence[Any]) -> list[float]:
+def delays(taken: Sequence[Any], reached: Sequence[Any]) -> list[float]:
     """Milliseconds from the taking of each seq to the first word that covers it."""
     ordered = sorted(tuple(one) for one in reached)
     lasts = [last for last, _ in ordered]
