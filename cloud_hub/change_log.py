@@ -122,6 +122,14 @@ async def of_seq(tx: Transaction, space: str, origin: int, seq: int) -> LogRow |
     return found if found is not None and found.first_seq <= seq else None
 
 
+async def headers_below(
+    tx: Transaction, space: str, origin: int, seq: int, limit: int
+) -> list[tuple[int, int, bytes]]:
+    """First revision, first seq and header of an origin's rows that end at or below a seq, the
+    newest first."""
+    return [(*row,) for row in await tx.fetch("log_headers_below", space, origin, seq, limit)]
+
+
 async def after(
     tx: Transaction, space: str, revision: int, max_bytes: int, max_commits: int
 ) -> list[LogRow]:

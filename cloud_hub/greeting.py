@@ -7,7 +7,7 @@ commits, and whether the edge's replica may go on from its cursor.
 
 from __future__ import annotations
 
-from cloud_hub import change_log, epochs, heads, origins
+from cloud_hub import change_log, epochs, heads, origins, settled
 from cloud_hub.cursors import CursorKey, InvalidCursor
 from cloud_hub.deciding import NOTHING_DECIDED
 from cloud_hub.fresh_heads import FreshHeads
@@ -65,6 +65,10 @@ class Greeter:
             return m.ComparedIds(compare.space, compare.origin, tuple(found))
 
         return await self._driver.read(work)
+
+    async def decided(self, asked: m.AskDecided) -> m.DecidedAt:
+        """When a commit was decided."""
+        return await self._driver.read(lambda tx: settled.decided_at(tx, asked))
 
     async def heartbeat(self, beat: m.EdgeHeartbeat, spaces: list[str]) -> m.HubHeartbeat:
         """Heads read after the heartbeat has come."""

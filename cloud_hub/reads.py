@@ -6,19 +6,20 @@ looks at more records than it was allowed to.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from cloud_hub import change_log, commit_ids, epochs, heads, origins, records
+from cloud_hub import change_log, commit_ids, epochs, heads, origins, records, settled
 from cloud_hub.change_log import LogRow
 from cloud_hub.records import StoredRecord
 from cloud_hub.storage.driver import Driver, Transaction
 from cloud_hub.timeline import Step, Timeline
 from holdfast.host.door import Refusal
+from sync import messages as m
 from sync.batch import Decided
 from sync.commit import Actor, OpId, Outcome, OutcomeKind
 from sync.filters import Filter
-from sync.position import Position
+from sync.position import Lineage, Position
 from sync.resolve import Key
 
 
@@ -151,6 +152,21 @@ class Reads:
             return {o: marks[n].seq if n in marks else 0 for o, n in numbers.items()}
 
         return await self._driver.read(work)
+
+    async def settled(
+        self, space: str, pending: Mapping[bytes, int], since: int
+    ) -> dict[bytes, m.DecidedAt]:
+        """When the commits that a session saw undecided were decided, by origin."""
+
+        async def work(tx: Transaction) -> dict[bytes, m.DecidedAt]:
+            asked = [m.AskDecided(space, origin, seq, since) for origin, seq in pending.items()]
+            return {one.origin: await settled.decided_at(tx, one) for one in asked}
+
+        return await self._driver.read(work)
+
+    async def lineage(self) -> Lineage:
+        """The table of histories."""
+        return await self._driver.read(epochs.load)
 
     async def position(self, space: str) -> Position:
         """The head of a space."""

@@ -39,6 +39,7 @@ from edge_agent.services.conflicts import ConflictService
 from edge_agent.services.edge import EdgeService
 from edge_agent.services.hub_door import HubDoor
 from edge_agent.services.state import StateService
+from edge_agent.sessions import Sessions
 from edge_agent.tail import Arrival
 from edge_agent.uplink import Address, LinkState, Uplink
 from edge_agent.vitals import Vitals
@@ -64,14 +65,14 @@ QUIET_ROUNDS = 60
 DRAIN_SECONDS = 5.0
 """Time for calls in flight."""
 
+NO_POLICIES = Policies()
+
 _SERVICES = {
     "StateService": state_service_pb2.DESCRIPTOR,
     "ConflictService": conflict_service_pb2.DESCRIPTOR,
     "EdgeService": edge_service_pb2.DESCRIPTOR,
 }
 """What is served at every socket."""
-
-NO_POLICIES = Policies()
 
 _RANKS = {Priority.CONTROL: 0, Priority.STATE: 1, Priority.BULK: 2}
 
@@ -132,6 +133,7 @@ class EdgeAgent:
             on_commits=self.watchers.commits_taken,
         )
         self.waiting = Waiting(files, self.reads, self.uplink)
+        self.sessions = Sessions(files, self.reads, self.uplink, self.waiting)
         self.levels = LevelReads(files, self.uplink, self.waiting, self._policies_of)
         self._hub_door = HubDoor(lambda: self.uplink.address)
         self.writes = LevelWrites(
@@ -144,6 +146,7 @@ class EdgeAgent:
                 self.reads,
                 self.watchers,
                 self.waiting,
+                self.sessions,
                 self.levels,
                 self._hub_door,
                 settings.actors.get(path),

@@ -16,6 +16,9 @@ from sync.position import NOWHERE, Cursor
 SQL = statements.load("replica")
 
 
+WHOLE = "*"
+
+
 @dataclass(slots=True)
 class Own:
     """One origin of this edge. Pending means decided_seq < seq <= overlay_seq."""
@@ -53,6 +56,11 @@ class Standing:
         )
 
     @property
+    def whole(self) -> bool:
+        """Whether the copy is of all of the space."""
+        return self.scope == WHOLE
+
+    @property
     def hub_part(self) -> Standing:
         """The same without what is pending."""
         own = {n: replace(o, overlay_seq=o.decided_seq) for n, o in self.own.items()}
@@ -65,7 +73,7 @@ class Standing:
 
 def scope_name(scope: Scope) -> str:
     """A scope in one text, equal for equal scopes."""
-    return "*" if scope.whole else "," + ",".join(sorted(scope.collections))
+    return WHOLE if scope.whole else "," + ",".join(sorted(scope.collections))
 
 
 def load(connection: sqlite3.Connection, space: str) -> Standing:

@@ -104,6 +104,10 @@ class Link(Protocol):
         """The hub has answered a heartbeat."""
         ...
 
+    def decided(self, answer: m.DecidedAt) -> None:
+        """The hub has said when a commit was decided."""
+        ...
+
     def told(self) -> None:
         """The hub has said something."""
         ...
@@ -147,6 +151,13 @@ class Stream:
         now = self._now()
         self._do_soon(self._session.ask(now))
         return now
+
+    def ask_decided(self, asked: m.AskDecided) -> bool:
+        """Asks when a commit was decided; False if nothing can be sent yet."""
+        if self._session.state is not State.STREAMING:
+            return False
+        self._do_soon(self._session.ask_decided(asked))
+        return True
 
     def keep_fresh(self, within_ns: int) -> None:
         """Somebody reads within a bound: heartbeats come as often as that needs."""
@@ -342,6 +353,8 @@ class Stream:
                 self._up.acknowledge(result)
             case a.Heard(heartbeat=heartbeat):
                 self._up.heard(heartbeat)
+            case a.Told(answer=answer):
+                self._up.decided(answer)
             case a.MarkOffered() | a.Apply():
                 pass  # rows are marked where they are read; changes are applied in runs
             case _:

@@ -18,7 +18,8 @@ from edge_agent import statements
 from edge_agent.standing import Standing
 from sync import codec, framing
 from sync.batch import Decided
-from sync.messages import Changes
+from sync.commit import OutcomeKind
+from sync.messages import AskDecided, Changes
 
 SQL = statements.load("replica")
 LOOK = statements.load("reads")
@@ -99,6 +100,27 @@ def of_seq(connection: sqlite3.Connection, space: str, origin: bytes, seq: int) 
     """The batch with a commit, None if it is not here."""
     row = connection.execute(LOOK["tail_of_seq"], (space, origin, seq)).fetchone()
     return None if row is None or row[3] > seq else _kept(space, row)
+
+
+def lost_up_to(
+    connection: sqlite3.Connection, asked: AskDecided
+) -> tuple[tuple[int, int], ...] | None:
+    """What of an origin was declared lost up to a seq, decided after a revision; None if the seq is
+    not here. It is right where the tail reaches back to that revision, of the whole space."""
+    kept = of_seq(connection, asked.space, asked.origin, asked.seq)
+    if kept is None:
+        return None
+    lost: list[tuple[int, int]] = []
+    while kept is not None and kept.decided.last_revision > asked.since:
+        decided = kept.decided
+        for index, outcome in sorted(decided.outcomes.items(), reverse=True):
+            seq = decided.batch.first_seq + index
+            fresh = decided.first_revision + index > asked.since
+            if outcome.kind is OutcomeKind.LOST and fresh and seq <= asked.seq:
+                lost.append((seq, 1))
+        before = decided.batch.first_seq - 1
+        kept = of_seq(connection, asked.space, asked.origin, before) if before else None
+    return tuple(reversed(lost))
 
 
 def after(connection: sqlite3.Connection, space: str, revision: int, limit: int) -> list[Kept]:

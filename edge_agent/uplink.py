@@ -13,9 +13,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TypeVar
 
 import grpc
 
@@ -40,7 +42,16 @@ HEALTHY_SECONDS = 30.0
 """A stream that lived this long starts the delays over; so does one that got something done, or an
 edge with a link that breaks often would be away for most of the time."""
 
+ASK_AGAIN_NS = 200_000_000
+"""A commit that the hub has not decided is asked for again not before: few wait for one, and not
+for long."""
+
+KEPT_ANSWERS = 1_000
+"""Of sessions that came from other edges; an older one is asked for again."""
+
 PAUSED = "paused"
+
+T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
@@ -99,6 +110,8 @@ class Uplink:
         self.answered_nonce = 0
         self.push_limit = MAX_PUSH_COMMITS
         self._asked_ns = 0
+        self._answers: OrderedDict[m.AskDecided, m.DecidedAt] = OrderedDict()
+        self._questions: OrderedDict[m.AskDecided, int] = OrderedDict()
         self._away_since_ns: int | None = files.clock.boot_ns()
         self._stream: Stream | None = None
         self._paused = asyncio.Event()
@@ -170,6 +183,23 @@ class Uplink:
         on_its_way = self._asked_ns > self.answered_nonce
         if self._stream is not None and self._asked_ns < since_ns and not on_its_way:
             self._asked_ns = self._stream.ask_heads() or 0
+
+    def decided_at(self, asked: m.AskDecided) -> m.DecidedAt | None:
+        """When the hub decided a commit; None if it has not said so, or has not decided it. Then it
+        is asked, if there is a link; look again at its next word."""
+        found, now_ns = self._answers.get(asked), self.files.clock.boot_ns()
+        if found is not None:
+            return found
+        due = now_ns - self._questions.get(asked, 0) >= ASK_AGAIN_NS
+        if due and self._stream is not None and self._stream.ask_decided(asked):
+            _keep(self._questions, asked, now_ns)
+        return None
+
+    def decided(self, answer: m.DecidedAt) -> None:
+        """The hub has said when a commit was decided, or that it is not."""
+        if answer.position.revision:
+            _keep(self._answers, answer.asked, answer)
+        self.told()
 
     def keep_fresh(self, within_ms: int) -> None:
         """Somebody reads with this bound: it is to be provable without asking each time."""
@@ -290,6 +320,8 @@ class Uplink:
             call = rpc.ReplicationServiceStub(channel).Replicate()
             self._stream, self._asked_ns = Stream(self, hello, call), 0
             self.dials += 1
+            self._questions.clear()
+            self._answers.clear()  # they are of the history that the hub had
             return await self._stream.run()
         finally:
             self._stream = None
@@ -334,3 +366,9 @@ class Uplink:
 
 def _standings(connection: object) -> dict[str, Standing]:
     return {space: standings.load(connection, space) for space in standings.spaces(connection)}  # type: ignore[arg-type]
+
+
+def _keep(kept: OrderedDict[m.AskDecided, T], asked: m.AskDecided, value: T) -> None:
+    kept[asked] = value
+    if len(kept) > KEPT_ANSWERS:
+        kept.popitem(last=False)

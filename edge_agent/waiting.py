@@ -1,4 +1,4 @@
-"""Waiting for the replica: for a position, for decisions, for what a session has seen.
+"""Waiting for the replica: for a position, for decisions, for being where the hub is.
 
 Nothing here polls the hub: it waits for the next word of the stream, looks
 again, and gives up at the deadline. Offline that means waiting the whole
@@ -8,7 +8,7 @@ deadline, and an error that says what is missing.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from edge_agent import tail
 from edge_agent.database import EdgeFiles
@@ -18,7 +18,6 @@ from edge_agent.uplink import Uplink
 from holdfast.host.refusal import Refusal
 from sync.commit import OpId
 from sync.position import Position
-from sync.session import SessionToken, decode_token
 
 LOOK_SECONDS = 1.0
 """Looks again at least so often, should a wake-up be lost."""
@@ -35,31 +34,6 @@ class Waiting:
         """Ends all waiting: the edge stops."""
         self._closed = True
         self._uplink.told()
-
-    async def session(self, space: str, data: bytes, seconds: float) -> SessionToken:
-        """The token, once the view contains what it has seen of the space.
-
-        Raises InvalidToken, Refusal SESSION_NOT_CAUGHT_UP, EPOCH_CHANGED.
-        """
-        token = decode_token(data)
-        wanted = token.positions.get(space)
-        pending = {origin: seq for (name, origin), seq in token.pending.items() if name == space}
-        if wanted is None and not pending:
-            return token
-        if wanted is not None:
-            await self._check_epoch(wanted)
-        missing = ""
-
-        async def look() -> bool:
-            nonlocal missing
-            standing = await self._reads.standing(space)
-            missing = await self._missing(standing, wanted, pending)
-            return not missing
-
-        if not await self.until(look, seconds):
-            raise Refusal("SESSION_NOT_CAUGHT_UP", missing)
-        ours = self._files.outbox.ordinals
-        return token.without(space, {o: seq for o, seq in pending.items() if o not in ours})
 
     async def position(self, position: Position, seconds: float) -> bool:
         """Waits until the replica is there; False if it is not in time."""
@@ -96,40 +70,6 @@ class Waiting:
         return await self.until(look, seconds)
 
     # -- looking -------------------------------------------------------------
-
-    async def _check_epoch(self, wanted: Position) -> None:
-        lineage = self._files.outbox.lineage
-        if lineage and wanted.epoch < lineage[-1].ordinal:
-            fork = lineage[-1].forks.get(wanted.space, 0)
-            if wanted.revision > fork:
-                raise Refusal(
-                    "EPOCH_CHANGED",
-                    f"revisions {fork + 1} to {wanted.revision} of epoch {wanted.epoch} are gone",
-                )
-
-    async def _missing(
-        self, standing: Standing, wanted: Position | None, pending: Mapping[bytes, int]
-    ) -> str:
-        """What the view lacks, for people; empty if nothing."""
-        cursor = standing.cursor
-        if wanted is not None and wanted.epoch >= cursor.epoch:
-            behind = wanted.epoch > cursor.epoch or wanted.revision > cursor.revision
-            if behind:
-                return f"the replica is at revision {cursor.revision}, not yet {wanted.revision}"
-        for origin, seq in pending.items():
-            if origin in self._files.outbox.ordinals:
-                if not self._in_view(standing, origin, seq):
-                    return f"seq {seq} of origin {origin.hex()} is not in the view"
-            elif not await self._in_tail(standing.space, origin, seq):
-                return f"seq {seq} of origin {origin.hex()} is still pending at another edge"
-        return ""
-
-    def _in_view(self, standing: Standing, origin: bytes, seq: int) -> bool:
-        """Whether a commit of this edge is seen by readers. It is not where the disk took it and
-        had no room for the view, or where the outbox was put back to before it."""
-        name, number = self._files.outbox.present_name(standing.space, origin, seq)
-        own = standing.own.get(self._files.outbox.ordinals[name])
-        return own is not None and number <= max(own.decided_seq, own.overlay_seq)
 
     async def _is_decided(self, standing: Standing, op_id: OpId) -> bool:
         space = standing.space

@@ -131,6 +131,13 @@ class Heard:
     sent_ns: int
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """The hub has said when a commit was decided, or that it is not yet."""
+
+    answer: m.DecidedAt
+
+
 # -- at the hub --------------------------------------------------------------
 
 
@@ -176,10 +183,18 @@ class AnswerHeartbeat:
     heartbeat: m.EdgeHeartbeat
 
 
+@dataclass(frozen=True, slots=True)
+class AnswerDecided:
+    """Answer when a commit was decided."""
+
+    asked: m.AskDecided
+
+
 EdgeAction = (
     Send | Close | Alarm | Learn | Apply | Mark | Acknowledged | MarkOffered | LookUpIds
-    | TakeNewOrigin | ResetReplica | SetAside | Beat | ReportCursors | Heard
+    | TakeNewOrigin | ResetReplica | SetAside | Beat | ReportCursors | Heard | Told
 )  # fmt: skip
 HubAction = (
     Send | Close | Alarm | Greet | Ingest | IngestVoid | Compare | NoteCursors | AnswerHeartbeat
-)
+    | AnswerDecided
+)  # fmt: skip

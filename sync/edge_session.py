@@ -110,8 +110,8 @@ class EdgeSession:
                 return []
             case m.Changes():
                 return self._changes(message)
-            case m.Bookmark():
-                return [a.Mark(message)]
+            case m.Bookmark() | m.DecidedAt():
+                return [a.Mark(message) if isinstance(message, m.Bookmark) else a.Told(message)]
             case m.Credit():
                 self.credit.grant(message)
                 return []
@@ -294,6 +294,11 @@ class EdgeSession:
         if len(self._beats) > MAX_BEATS:
             del self._beats[min(self._beats)]
         return [a.Beat(now)]
+
+    def ask_decided(self, asked: m.AskDecided) -> list[a.EdgeAction]:
+        """Asks when a commit was decided; only while streaming."""
+        assert self.state is State.STREAMING, self.state
+        return [a.Send(asked)]
 
     def keep_fresh(self, within_ns: int, now: BootInstant) -> None:
         """Heartbeats come often enough for a bound of that age to hold between two of them, if the

@@ -73,6 +73,8 @@ class HubSession:
                 return [a.NoteCursors(message)]
             case m.EdgeHeartbeat():
                 return [a.AnswerHeartbeat(message)]
+            case m.AskDecided():
+                return [a.AnswerDecided(message)]
             case m.Goodbye():
                 return [a.Close(message.reason, message.message)]
 

@@ -188,6 +188,27 @@ class ComparedIds:
 
 
 @dataclass(frozen=True, slots=True)
+class AskDecided:
+    """Asks when a commit of another edge was decided, and what of its origin up to it was declared
+    lost after revision `since`."""
+
+    space: str
+    origin: bytes
+    seq: int
+    since: int
+
+
+@dataclass(frozen=True, slots=True)
+class DecidedAt:
+    """The answer: where the history has the commit and all of its origin before it, revision zero
+    if it has not yet; and what was lost, as first seqs and counts."""
+
+    asked: AskDecided
+    position: Position
+    lost: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Changes:
     """Decided commits as they travel: header and block are bytes."""
 
@@ -299,8 +320,9 @@ class Goodbye:
 
 EdgeMessage = (
     Hello | Push | Credit | EdgeHeartbeat | CursorReport | VoidRange | CompareIds | Goodbye
-)
+    | AskDecided
+)  # fmt: skip
 HubMessage = (
     Welcome | PushResult | Changes | Bookmark | Credit | HubHeartbeat | PushRefused | ComparedIds
-    | Goodbye
+    | Goodbye | DecidedAt
 )  # fmt: skip

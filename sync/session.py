@@ -39,6 +39,10 @@ class SessionToken:
         """Whether its holder has seen nothing yet."""
         return not self.positions and not self.pending
 
+    def pending_in(self, space: str) -> dict[bytes, int]:
+        """By origin the newest seq of the space that was seen undecided."""
+        return {origin: seq for (name, origin), seq in self.pending.items() if name == space}
+
     def saw(self, position: Position, pending: Mapping[bytes, int]) -> SessionToken:
         """The token after an answer from one space. Never forgets a later position;
         what the answer no longer holds as pending of an origin is decided there."""

@@ -177,6 +177,8 @@ class Stream:
                 case a.AnswerHeartbeat(heartbeat=beat):
                     self._service.streams.note_heartbeat(self.edge, beat)
                     self._control.append(await self._service.greeter.heartbeat(beat, self._spaces))
+                case a.AnswerDecided(asked=asked):
+                    self._control.append(await self._service.greeter.decided(asked))
                 case a.Alarm(name=name, message=text):
                     _log.error("%s: %s (edge %s)", name, text, self.edge)
         self._wake.set()

@@ -2,13 +2,13 @@
 
 The hub's own state is never behind a position it has given out, so what is left
 is what the session has seen pending at an edge: it is waited for, within the
-deadline of the call.
+deadline of the call. What was declared lost of it is told.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import grpc
@@ -16,6 +16,8 @@ import grpc
 from cloud_hub.fanout import Fanout
 from cloud_hub.reads import Reads
 from holdfast.host.door import Refusal
+from holdfast.host.session_refusals import epoch_changed, not_caught_up, writes_lost
+from sync import messages as m
 from sync.position import Position
 from sync.session import SessionToken, decode_token
 
@@ -40,30 +42,47 @@ class Sessions:
     def __init__(self, reads: Reads, fanout: Fanout) -> None:
         self._reads, self._fanout = reads, fanout
 
-    async def ready(self, space: str, data: bytes, context: Context) -> SessionToken:
-        """The token, once this hub's state contains what it has seen of the space.
+    async def ready(
+        self, space: str, data: bytes, context: Context, seen: Iterable[tuple[bytes, int]] = ()
+    ) -> SessionToken:
+        """The token, once this hub's state contains what it has seen of the space, and what `seen`
+        names: undecided commits that the author of a write had before his eyes.
 
-        Raises InvalidToken, Refusal SESSION_NOT_CAUGHT_UP, EPOCH_CHANGED.
+        Raises InvalidToken, Refusal SESSION_NOT_CAUGHT_UP, EPOCH_CHANGED, WRITES_LOST.
         """
         token = decode_token(data)
         wanted = token.positions.get(space)
-        if wanted is not None:
-            now = await self._reads.position(space)
-            if wanted.epoch > now.epoch or (
-                wanted.epoch == now.epoch and wanted.revision > now.revision
-            ):
-                raise Refusal(
-                    "EPOCH_CHANGED",
-                    f"the session has seen revision {wanted.revision} of epoch {wanted.epoch};"
-                    f" this hub is at {now.revision} of {now.epoch}",
-                )
-        pending = {origin: seq for (name, origin), seq in token.pending.items() if name == space}
+        since = 0 if wanted is None else await self._lasting(wanted)
+        pending = all_origins([*token.pending_in(space).items(), *seen])
         if not pending:
             return token
-        if not await self.decided(space, pending, seconds_left(context)):
-            names = ", ".join(f"{origin.hex()}:{seq}" for origin, seq in pending.items())
-            raise Refusal("SESSION_NOT_CAUGHT_UP", f"still pending at an edge: {names}")
+        found: dict[bytes, m.DecidedAt] = {}
+
+        async def look() -> bool:
+            nonlocal found
+            found = await self._reads.settled(space, pending, since)
+            return all(answer.position.revision for answer in found.values())
+
+        decided = await self._wait(space, look, seconds_left(context))
+        lost = {origin: answer.lost for origin, answer in found.items() if answer.lost}
+        if lost:
+            raise writes_lost(lost)
+        if not decided:
+            raise not_caught_up(
+                {o: pending[o] for o, a in found.items() if not a.position.revision}
+            )
         return token.without(space, pending)
+
+    async def _lasting(self, wanted: Position) -> int:
+        """The revision of this history that a token's position stands for. Raises Refusal
+        EPOCH_CHANGED."""
+        now = await self._reads.position(wanted.space)
+        last = now.revision
+        if wanted.epoch < now.epoch:
+            last = (await self._reads.lineage()).effective(wanted)
+        if wanted.epoch > now.epoch or wanted.revision > last:
+            raise epoch_changed(wanted, now.epoch, last)
+        return wanted.revision
 
     async def decided(self, space: str, wanted: dict[bytes, int], seconds: float) -> bool:
         """Waits until these seqs are decided; False if they are not in time."""
@@ -105,7 +124,7 @@ class Sessions:
             self._fanout.forget(space, wake)
 
 
-def all_origins(pending: Sequence[tuple[bytes, int]]) -> dict[bytes, int]:
+def all_origins(pending: Iterable[tuple[bytes, int]]) -> dict[bytes, int]:
     """The newest seq per origin."""
     newest: dict[bytes, int] = {}
     for origin, seq in pending:

@@ -67,8 +67,10 @@ class StateService:
     ) -> pb.CommitResponse:
         """Decides a commit that another door of the hub asks for; `system` may write the system's
         own records."""
-        token = await self._sessions.ready(wanted.space, wanted.session_token, context)
         seen = wanted.context
+        token = await self._sessions.ready(
+            wanted.space, wanted.session_token, context, seen.seen if seen else ()
+        )
         submission = Requested(
             space=wanted.space,
             requests=wanted.requests,

@@ -24,6 +24,7 @@ from edge_agent.level_writes import LevelWrites
 from edge_agent.reads import Demand, ListQuery, Reads
 from edge_agent.retrospect import Decision
 from edge_agent.services.hub_door import HubDoor
+from edge_agent.sessions import Sessions
 from edge_agent.waiting import Waiting
 from edge_agent.watchers import Resume, Watchers
 from holdfast.host.refusal import Refusal
@@ -53,11 +54,12 @@ class StateService:
 
     def __init__(
         self, files: EdgeFiles, writes: LevelWrites, reads: Reads, watchers: Watchers,
-        waiting: Waiting, levels: LevelReads, hub: HubDoor, actor: Actor | None = None,
+        waiting: Waiting, sessions: Sessions, levels: LevelReads, hub: HubDoor,
+        actor: Actor | None = None,
     ) -> None:  # fmt: skip
         self._files, self._writes, self._reads = files, writes, reads
         self._watchers, self._waiting = watchers, waiting
-        self._levels, self._hub = levels, hub
+        self._sessions, self._levels, self._hub = sessions, levels, hub
         self._actor = actor
 
     async def Commit(self, request: pb.CommitRequest, context: Context) -> pb.CommitResponse:
@@ -94,8 +96,10 @@ class StateService:
         """Stores a commit that another service of this socket asks for; `system` may write the
         system's own records."""
         self._check(wanted.actor)
-        token = await self._token(wanted.space, wanted.session_token, context)
         seen = wanted.context
+        token = await self._sessions.ready(
+            wanted.space, wanted.session_token, _seconds_left(context), seen.seen if seen else ()
+        )
         written = await self._writes.commit(
             ask.Write(
                 space=wanted.space,
@@ -192,7 +196,7 @@ class StateService:
         """What was asked for, at the level wanted, with all that the session has seen."""
         space, began = request.space, asyncio.get_running_loop().time()
         seconds = _seconds_left(context)
-        token = await self._waiting.session(space, request.session_token, seconds)
+        token = await self._sessions.ready(space, request.session_token, seconds)
         left = seconds - (asyncio.get_running_loop().time() - began)
         demand = Demand(token.positions.get(space))
         return await self._levels.read(space, wanted, demand, left, ask), token
@@ -314,9 +318,6 @@ class StateService:
         newest = max(standing.own.items(), default=None)
         origin, seq = (newest[1].origin, newest[1].overlay_seq) if newest else (b"", 0)
         return Resume(standing.cursor.epoch, standing.cursor.revision, origin, seq)
-
-    async def _token(self, space: str, data: bytes, context: Context) -> SessionToken:
-        return await self._waiting.session(space, data, _seconds_left(context))
 
 
 def _seconds_left(context: Context) -> float:

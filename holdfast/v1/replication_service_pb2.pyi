@@ -40,6 +40,7 @@ class ReplicateRequest(_message.Message):
     VOID_RANGE_FIELD_NUMBER: _builtins.int
     COMPARE_FIELD_NUMBER: _builtins.int
     GOODBYE_FIELD_NUMBER: _builtins.int
+    ASK_DECIDED_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def hello(self) -> Global___Hello:
         """Who I am and where I stand; first and once."""
@@ -72,6 +73,10 @@ class ReplicateRequest(_message.Message):
     def goodbye(self) -> Global___Goodbye:
         """I am leaving."""
 
+    @_builtins.property
+    def ask_decided(self) -> Global___AskDecided:
+        """When was this commit of somebody else decided?"""
+
     def __init__(
         self,
         *,
@@ -83,12 +88,13 @@ class ReplicateRequest(_message.Message):
         void_range: Global___VoidRange | None = ...,
         compare: Global___CompareIds | None = ...,
         goodbye: Global___Goodbye | None = ...,
+        ask_decided: Global___AskDecided | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["compare", b"compare", "credit", b"credit", "cursors", b"cursors", "goodbye", b"goodbye", "heartbeat", b"heartbeat", "hello", b"hello", "message", b"message", "push", b"push", "void_range", b"void_range"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["ask_decided", b"ask_decided", "compare", b"compare", "credit", b"credit", "cursors", b"cursors", "goodbye", b"goodbye", "heartbeat", b"heartbeat", "hello", b"hello", "message", b"message", "push", b"push", "void_range", b"void_range"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["compare", b"compare", "credit", b"credit", "cursors", b"cursors", "goodbye", b"goodbye", "heartbeat", b"heartbeat", "hello", b"hello", "message", b"message", "push", b"push", "void_range", b"void_range"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ask_decided", b"ask_decided", "compare", b"compare", "credit", b"credit", "cursors", b"cursors", "goodbye", b"goodbye", "heartbeat", b"heartbeat", "hello", b"hello", "message", b"message", "push", b"push", "void_range", b"void_range"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_message: _TypeAlias = _typing.Literal["hello", "push", "credit", "heartbeat", "cursors", "void_range", "compare", "goodbye"]  # noqa: Y015
+    _WhichOneofReturnType_message: _TypeAlias = _typing.Literal["hello", "push", "credit", "heartbeat", "cursors", "void_range", "compare", "goodbye", "ask_decided"]  # noqa: Y015
     _WhichOneofArgType_message: _TypeAlias = _typing.Literal["message", b"message"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_message) -> _WhichOneofReturnType_message | None: ...
 
@@ -109,6 +115,7 @@ class ReplicateResponse(_message.Message):
     REFUSED_FIELD_NUMBER: _builtins.int
     COMPARED_FIELD_NUMBER: _builtins.int
     GOODBYE_FIELD_NUMBER: _builtins.int
+    DECIDED_AT_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def welcome(self) -> Global___Welcome:
         """Where the hub stands; first and once."""
@@ -145,6 +152,10 @@ class ReplicateResponse(_message.Message):
     def goodbye(self) -> Global___Goodbye:
         """The stream ends, and why."""
 
+    @_builtins.property
+    def decided_at(self) -> Global___DecidedAt:
+        """When the commit asked for was decided."""
+
     def __init__(
         self,
         *,
@@ -157,12 +168,13 @@ class ReplicateResponse(_message.Message):
         refused: Global___PushRefused | None = ...,
         compared: Global___ComparedIds | None = ...,
         goodbye: Global___Goodbye | None = ...,
+        decided_at: Global___DecidedAt | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["bookmark", b"bookmark", "changes", b"changes", "compared", b"compared", "credit", b"credit", "goodbye", b"goodbye", "heartbeat", b"heartbeat", "message", b"message", "refused", b"refused", "result", b"result", "welcome", b"welcome"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["bookmark", b"bookmark", "changes", b"changes", "compared", b"compared", "credit", b"credit", "decided_at", b"decided_at", "goodbye", b"goodbye", "heartbeat", b"heartbeat", "message", b"message", "refused", b"refused", "result", b"result", "welcome", b"welcome"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bookmark", b"bookmark", "changes", b"changes", "compared", b"compared", "credit", b"credit", "goodbye", b"goodbye", "heartbeat", b"heartbeat", "message", b"message", "refused", b"refused", "result", b"result", "welcome", b"welcome"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bookmark", b"bookmark", "changes", b"changes", "compared", b"compared", "credit", b"credit", "decided_at", b"decided_at", "goodbye", b"goodbye", "heartbeat", b"heartbeat", "message", b"message", "refused", b"refused", "result", b"result", "welcome", b"welcome"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_message: _TypeAlias = _typing.Literal["welcome", "result", "changes", "bookmark", "credit", "heartbeat", "refused", "compared", "goodbye"]  # noqa: Y015
+    _WhichOneofReturnType_message: _TypeAlias = _typing.Literal["welcome", "result", "changes", "bookmark", "credit", "heartbeat", "refused", "compared", "goodbye", "decided_at"]  # noqa: Y015
     _WhichOneofArgType_message: _TypeAlias = _typing.Literal["message", b"message"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_message) -> _WhichOneofReturnType_message | None: ...
 
@@ -971,6 +983,108 @@ class ComparedIds(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ComparedIds: _TypeAlias = ComparedIds  # noqa: Y015
+
+@_typing.final
+class AskDecided(_message.Message):
+    """Asks when a commit was decided, whatever its outcome and scope: a session
+    that saw it undecided at its own edge has come to another one.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SPACE_FIELD_NUMBER: _builtins.int
+    ORIGIN_FIELD_NUMBER: _builtins.int
+    SEQ_FIELD_NUMBER: _builtins.int
+    SINCE_FIELD_NUMBER: _builtins.int
+    space: _builtins.str
+    """Name of the space."""
+    origin: _builtins.bytes
+    """Its origin; 16 bytes."""
+    seq: _builtins.int
+    """Its seq."""
+    since: _builtins.int
+    """The session had seen the history up to this revision."""
+    def __init__(
+        self,
+        *,
+        space: _builtins.str = ...,
+        origin: _builtins.bytes = ...,
+        seq: _builtins.int = ...,
+        since: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["origin", b"origin", "seq", b"seq", "since", b"since", "space", b"space"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AskDecided: _TypeAlias = AskDecided  # noqa: Y015
+
+@_typing.final
+class DecidedAt(_message.Message):
+    """When a commit was decided, and what was lost up to it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ASKED_FIELD_NUMBER: _builtins.int
+    POSITION_FIELD_NUMBER: _builtins.int
+    LOST_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def asked(self) -> Global___AskDecided:
+        """The question."""
+
+    @_builtins.property
+    def position(self) -> _record_pb2.Position:
+        """Where the hub's history has the commit and all of its origin before it;
+        revision zero: not decided yet.
+        """
+
+    @_builtins.property
+    def lost(self) -> _containers.RepeatedCompositeFieldContainer[Global___SeqRange]:
+        """Seqs of the origin up to the one asked for that were declared lost, decided
+        after `since`.
+        """
+
+    def __init__(
+        self,
+        *,
+        asked: Global___AskDecided | None = ...,
+        position: _record_pb2.Position | None = ...,
+        lost: _abc.Iterable[Global___SeqRange] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["asked", b"asked", "position", b"position"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asked", b"asked", "lost", b"lost", "position", b"position"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DecidedAt: _TypeAlias = DecidedAt  # noqa: Y015
+
+@_typing.final
+class SeqRange(_message.Message):
+    """Consecutive seqs of an origin."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FIRST_SEQ_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    first_seq: _builtins.int
+    """The first."""
+    count: _builtins.int
+    """How many."""
+    def __init__(
+        self,
+        *,
+        first_seq: _builtins.int = ...,
+        count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "first_seq", b"first_seq"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SeqRange: _TypeAlias = SeqRange  # noqa: Y015
 
 @_typing.final
 class LogHeader(_message.Message):

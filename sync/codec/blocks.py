@@ -331,6 +331,16 @@ def decode_header(batch: Batch, epoch: int, first_revision: int, data: bytes) ->
     )
 
 
+def lost_in(header: bytes) -> list[int]:
+    """Which commits of a batch were decided as lost, by their index. Raises MalformedBatch."""
+    found = replication_service_pb2.LogHeader()
+    try:
+        found.ParseFromString(header)
+    except DecodeError as error:
+        raise MalformedBatch(f"a header that cannot be read: {error}") from error
+    return [o.index for o in found.outcomes if OutcomeKind(o.kind) is OutcomeKind.LOST]
+
+
 def _distances(decided: Decided) -> list[int]:
     first = decided.first_revision
     return [

@@ -227,6 +227,23 @@ def _compare_from(compare: pb.CompareIds) -> m.CompareIds:
     return m.CompareIds(check_space(compare.space), checked_id(compare.origin), seqs)
 
 
+def ask_decided_to(asked: m.AskDecided) -> pb.AskDecided:
+    """A question as it travels."""
+    return pb.AskDecided(space=asked.space, origin=asked.origin, seq=asked.seq, since=asked.since)
+
+
+def ask_decided_from(asked: pb.AskDecided) -> m.AskDecided:
+    """A question. Raises MalformedMessage."""
+    if asked.seq < 1:
+        raise MalformedMessage("seqs begin at 1")
+    return m.AskDecided(
+        check_space(asked.space),
+        checked_id(asked.origin),
+        checked_number(asked.seq),
+        checked_number(asked.since),
+    )
+
+
 TO: dict[type, tuple[str, Callable[[Any], Any]]] = {
     m.Hello: ("hello", _hello_to),
     m.Push: ("push", _push_to),
@@ -236,6 +253,7 @@ TO: dict[type, tuple[str, Callable[[Any], Any]]] = {
     m.VoidRange: ("void_range", _void_to),
     m.CompareIds: ("compare", _compare_to),
     m.Goodbye: ("goodbye", goodbye_to),
+    m.AskDecided: ("ask_decided", ask_decided_to),
 }
 FROM: dict[str, Callable[[Any], Any]] = {
     "hello": _hello_from,
@@ -246,4 +264,5 @@ FROM: dict[str, Callable[[Any], Any]] = {
     "void_range": _void_from,
     "compare": _compare_from,
     "goodbye": goodbye_from,
+    "ask_decided": ask_decided_from,
 }

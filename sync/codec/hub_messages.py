@@ -7,6 +7,7 @@ from typing import Any
 
 from holdfast.v1 import replication_service_pb2 as pb
 from sync import messages as m
+from sync.codec.edge_messages import ask_decided_from, ask_decided_to
 from sync.codec.nouns import (
     MalformedMessage,
     checked_id,
@@ -234,6 +235,25 @@ def _compared_from(compared: pb.ComparedIds) -> m.ComparedIds:
     )
 
 
+def _decided_at_to(answer: m.DecidedAt) -> pb.DecidedAt:
+    message = pb.DecidedAt(
+        asked=ask_decided_to(answer.asked),
+        lost=[pb.SeqRange(first_seq=first, count=count) for first, count in answer.lost],
+    )
+    at = answer.position
+    message.position.epoch, message.position.space = at.epoch, at.space
+    message.position.revision = at.revision
+    return message
+
+
+def _decided_at_from(answer: pb.DecidedAt) -> m.DecidedAt:
+    return m.DecidedAt(
+        ask_decided_from(answer.asked),
+        position_from(answer.position),
+        tuple((checked_number(r.first_seq), checked_number(r.count)) for r in answer.lost),
+    )
+
+
 TO: dict[type, tuple[str, Callable[[Any], Any]]] = {
     m.Welcome: ("welcome", _welcome_to),
     m.PushResult: ("result", _result_to),
@@ -244,6 +264,7 @@ TO: dict[type, tuple[str, Callable[[Any], Any]]] = {
     m.PushRefused: ("refused", _refused_to),
     m.ComparedIds: ("compared", _compared_to),
     m.Goodbye: ("goodbye", goodbye_to),
+    m.DecidedAt: ("decided_at", _decided_at_to),
 }
 FROM: dict[str, Callable[[Any], Any]] = {
     "welcome": _welcome_from,
@@ -255,4 +276,5 @@ FROM: dict[str, Callable[[Any], Any]] = {
     "refused": _refused_from,
     "compared": _compared_from,
     "goodbye": goodbye_from,
+    "decided_at": _decided_at_from,
 }

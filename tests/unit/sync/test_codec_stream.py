@@ -48,6 +48,7 @@ EDGE: list[m.EdgeMessage] = [
     m.VoidRange("site", A, 4, 2, "OUTBOX_RESTORED", (B, C)),
     m.VoidRange("site", A, 4, 2, "OUTBOX_RESTORED"),
     m.CompareIds("site", A, (1, 5, 9)),
+    m.AskDecided("site", A, 7, 41),
     m.Goodbye("SHUTTING_DOWN", "later", 500),
     m.EdgeHeartbeat(8, 0, 0, 1, counters=m.EdgeCounters(9, 8, 7, 6, 5, 4, 3, 0, (("A", 2),))),
     m.EdgeHeartbeat(9, 0, 0, 1, counters=m.EdgeCounters()),
@@ -78,6 +79,7 @@ HUB: list[m.HubMessage] = [
     m.HubHeartbeat(7, 1_900_000_000_001, (Position(2, "site", 51),)),
     m.PushRefused("site", A, "SEQ_GAP", "expected seq 9", 8, 11),
     m.ComparedIds("site", A, ((1, B), (5, b""))),
+    m.DecidedAt(m.AskDecided("site", A, 7, 41), Position(2, "site", 45), ((3, 1), (5, 2))),
     m.Goodbye("STREAM_AGED"),
 ]
 

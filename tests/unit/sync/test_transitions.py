@@ -9,7 +9,10 @@ import pytest
 from sync import messages as m
 from sync.transitions import EDGE, EDGE_STEPS, HUB, ProtocolViolation, State, advance, diagram
 
-HUB_TAKES = (m.Push, m.VoidRange, m.CompareIds, m.Credit, m.CursorReport, m.EdgeHeartbeat)
+HUB_TAKES = (
+    *(m.Push, m.VoidRange, m.CompareIds, m.Credit, m.CursorReport, m.EdgeHeartbeat),
+    m.AskDecided,
+)
 
 TABLES = {"edge": (EDGE, m.HubMessage), "hub": (HUB, m.EdgeMessage)}
 

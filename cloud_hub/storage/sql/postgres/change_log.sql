@@ -30,6 +30,12 @@ FROM log
 WHERE space = $1 AND origin = $2 AND last_seq >= $3
 ORDER BY last_seq LIMIT 1;
 
+-- name: log_headers_below
+SELECT first_revision, first_seq, header
+FROM log
+WHERE space = $1 AND origin = $2 AND last_seq <= $3
+ORDER BY last_seq DESC LIMIT $4;
+
 -- name: log_sizes_after
 SELECT last_revision, last_revision - first_revision + 1, octet_length(header) + octet_length(block)
 FROM log
