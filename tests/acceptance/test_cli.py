@@ -60,6 +60,14 @@ def test_a_record_is_written_read_and_deleted_at_the_edge(doors: Doors) -> None:
     found = ok(doors.edge("get", "default/robots/r1", "--json")).json
     assert found["value"] == {"x": 2}
     assert found["version"]["pending"] is False
+    for options in (["--level", "strong"], ["--max-staleness", "1m"], ["--max-behind", "100"]):
+        read = ok(doors.edge("get", "default/robots/r1", *options, "--json")).json
+        assert read["value"] == {"x": 2} and read["served"]["staleness_ms"] is not None
+        assert read["served"]["level"] == ("strong" if "strong" in options else "bounded")
+        (row,) = ok(doors.edge("list", "default/robots", *options, "--json")).lines
+        assert row["served"]["level"] == read["served"]["level"]
+        assert ok(doors.at_hub("get", "default/robots/r1", *options, "--json")).json["value"]
+    assert doors.edge("get", "default/robots/r1", "--local-only").code == 1
     decided = ok(doors.edge("delete", "default/robots/r1", "--wait", "--json")).json
     assert decided["outcome"] == "applied"
     assert doors.edge("get", "default/robots/r1").code == 4
@@ -167,6 +175,7 @@ def test_the_edge_tells_of_itself(doors: Doors) -> None:
     assert status["edge"] == "edge-1"
     assert status["connected"] is True
     assert status["pending"] == 0
+    assert status["spaces"][0]["staleness_ms"] is not None
     assert [space["space"] for space in status["spaces"]] == ["default"]
     assert "link: streaming" in ok(doors.edge("status")).out
     assert ok(doors.edge("scopes", "--json")).lines == [{"space": "default", "collection": None}]

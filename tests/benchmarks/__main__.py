@@ -12,7 +12,7 @@ from pathlib import Path
 
 from holdfast.host import loops
 from tests.benchmarks import bench as benches
-from tests.benchmarks import costs, drain, figures, latency, levels, local, wire
+from tests.benchmarks import costs, drain, figures, latency, levels, local, reading, wire
 from tests.benchmarks.bench import Bench, Row
 from tests.benchmarks.figures import Figure
 
@@ -26,6 +26,7 @@ ROWS: dict[str, Row] = {
     "write-levels": levels.writes,
     "local-write": local.writes,
     "local-read": local.reads,
+    "read-levels": reading.rows,
     "wire": wire.rows,
     "json-check": costs.json_check,
     "memory": costs.memory,
