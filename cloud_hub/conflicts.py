@@ -127,7 +127,8 @@ def _values(row: Logged) -> tuple[int | str | bytes | None, ...]:
         conflict.field.encode(), conflict.kind, *ours, conflict.ours_value,
         *conflict.theirs[1:], conflict.theirs_value, conflict.winner, conflict.algorithm,
         row.state, conflict.reason, row.skew_ms, conflict.op, conflict.base, conflict.left,
-        row.actor.id, int(row.actor.kind), row.claimed,
+        row.actor.id, int(row.actor.kind), row.claimed, conflict.result,
+        conflict.version,
     )  # fmt: skip
 
 
@@ -135,7 +136,7 @@ def _logged(row: Row) -> Logged:
     space, revision, idx, id_, collection, key, field, kind, *rest = row
     ours, ours_value, theirs, theirs_value = rest[:4], rest[4], rest[5:8], rest[8]
     winner, algorithm, state, reason, skew_ms, op, base, left = rest[9:17]
-    actor_id, actor_kind, claimed, answer = rest[17:]
+    actor_id, actor_kind, claimed, answer, result, version = rest[17:]
     conflict = Conflict(
         index=0,
         revision=revision,
@@ -153,6 +154,9 @@ def _logged(row: Row) -> Logged:
         op=op,
         base=base,
         left=left,
+        result=result,
+        version=version,
+        waits=state != "auto",
     )
     actor = Actor(actor_id, ActorKind(actor_kind))
     return Logged(space, idx, id_, conflict, state, skew_ms, actor, claimed, answer or b"")

@@ -267,8 +267,10 @@ class Decider:
         """What comes after a change of policy is decided by it, in this group too."""
         for collection, key in decided.record_names():
             if collection == POLICIES:
-                live = self.loaded.records[collection, key].live
-                self.loaded.policies = self.loaded.policies.with_record(key, live)
+                record = self.loaded.records[collection, key]
+                self.loaded.policies = self.loaded.policies.with_record(
+                    key, record.live, record.revision
+                )
         self._resolver.policies = self.loaded.policies
 
     def _bases(self, batch: Batch) -> tuple[int, ...]:

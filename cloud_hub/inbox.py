@@ -80,10 +80,15 @@ def entry_of(
     ours_actor: Actor | None, ours_claimed: int,
 ) -> Entry:  # fmt: skip
     """A row of the log of conflicts as an entry."""
-    conflict = row.conflict
+    conflict, winner = row.conflict, row.conflict.winner
+    ours_value = conflict.ours_value
+    if winner == "merged" and conflict.waits:  # what stands until a person has chosen
+        winner, ours_value = "ours", conflict.result
+    elif winner == "merged":
+        winner = "theirs"
     ours = None
     if conflict.ours is not None:
-        ours = _side(conflict.ours, names, ours_actor, ours_claimed, conflict.ours_value)
+        ours = _side(conflict.ours, names, ours_actor, ours_claimed, ours_value)
     return Entry(
         id=row.id,
         collection=conflict.collection,
@@ -91,7 +96,7 @@ def entry_of(
         field=conflict.field,
         kind=conflict.kind,
         algorithm=conflict.algorithm,
-        winner=conflict.winner,
+        winner=winner,
         reason=conflict.reason,
         state=State(row.state),
         revision=conflict.revision,

@@ -15,6 +15,7 @@ from cloud_hub.records import StoredRecord
 from cloud_hub.repeats import First
 from cloud_hub.storage.driver import Transaction
 from cloud_hub.submissions import Pushed, Requested, Submission, Voided
+from sync.context import parts_of
 from sync.position import Lineage, Position, UnknownEpoch
 from sync.resolve import Key
 
@@ -125,7 +126,8 @@ class Loader:
             found.update((record.origin, record.whole.origin))
             if record.gone is not None:
                 found.add(record.gone.origin)
-            found.update(part.origin for part in record.parts.values())
+            for stamped in record.parts.values():
+                found.update(part.origin for part in parts_of(stamped))
         return found
 
     async def _floors(self, head: heads.Head, lineage: Lineage) -> dict[int, int]:

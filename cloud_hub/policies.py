@@ -17,6 +17,8 @@ async def load(tx: Transaction, space: str) -> Policies:
     """The policies in force. Raises InvalidPolicy for one that this version cannot keep, which
     ingest let in and a later version must know: never guessed about."""
     policies = Policies()
-    for key, value in await tx.fetch("records_of_collection", space, POLICIES, MAX_POLICIES):
-        policies = policies.with_record(key, value)
+    for key, value, revision in await tx.fetch(
+        "records_of_collection", space, POLICIES, MAX_POLICIES
+    ):
+        policies = policies.with_record(key, value, revision)
     return policies

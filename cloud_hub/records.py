@@ -13,6 +13,7 @@ from typing import NamedTuple, TypeAlias
 
 import orjson
 
+from cloud_hub import stamps
 from cloud_hub.storage.driver import Row, Transaction
 from sync.commit import Actor, ActorKind
 from sync.context import Part
@@ -79,8 +80,7 @@ async def save(tx: Transaction, space: str, records: Mapping[Key, StoredRecord])
         [whole.origin for whole in wholes],
         [whole.seq for whole in wholes],
         [whole.stamp for whole in wholes],
-        # orjson knows tuples but not named ones.
-        [orjson.dumps(state.parts, tuple) if state.parts else None for state in states],
+        [stamps.encoded(state.parts) for state in states],
         [None if state.gone is None else orjson.dumps(list(state.gone)) for state in states],
         [state.deleted for state in states],
         [to_signed(record.digest) for record in stored],
@@ -102,9 +102,8 @@ def _record(row: Row, actors: _Actors) -> StoredRecord:
     if actor is None:
         actor = actors[actor_id, actor_kind] = Actor(actor_id, ActorKind(actor_kind))
     whole = Part(whole_revision, whole_origin, whole_seq, whole_stamp)
-    fields = {name: Part(*part) for name, part in orjson.loads(parts).items()} if parts else {}
     working = Working(
-        value, bool(deleted), revision, origin, seq, stamp, other, whole, fields,
+        value, bool(deleted), revision, origin, seq, stamp, other, whole, stamps.decoded(parts),
         Part(*orjson.loads(gone)) if gone else None,
     )  # fmt: skip
     return StoredRecord(working, from_signed(digest), actor)

@@ -25,12 +25,12 @@ from sync.batch import MAX_PAYLOAD_BYTES
 from sync.commit import Commit, Extra, Op, Precondition, Version
 from sync.levels import Level, NotPermitted, WriteBound, bound_of_write, level_of_write
 from sync.messages import Scope
-from sync.policy import RESERVED_PREFIX, CollectionPolicy, Granularity, Rule
+from sync.policy import RESERVED_PREFIX, CollectionPolicy, Granularity, Rule, Ruling
 from sync.position import Lineage, Position, UnknownEpoch
 from sync.reduce import Add, Patch, Put, Request, RuleMismatch, counters_set, reduce
 from sync.values import InvalidValue
 
-_UNKNOWN = CollectionPolicy(rule=Rule.COUNTER)
+_UNKNOWN = CollectionPolicy(ruling=Ruling(Rule.COUNTER))
 """By which additions are taken while nothing has come from the hub, policies included (a new edge,
 a lost replica): a write never waits for the network, and the hub decides it by the real one."""
 

@@ -7,11 +7,12 @@ time: rules have been applied before, once, at the hub.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 
 import orjson
 
-from sync import values
+from sync import members, values
 from sync.commit import Kind
 
 _EMPTY = b"{}"
@@ -35,16 +36,34 @@ def apply(kind: int, payload: bytes, live: bytes | None) -> bytes | None:
         return None
     if kind == Kind.NONE:
         return live
-    if kind == Kind.ADD_CREATE:
-        return values.add(_EMPTY if live is None else live, payload)
+    if live is None:
+        live = _EMPTY if kind in BEGINNERS else None
     if live is None:
         return None
     if kind == Kind.PATCH:
         return values.merge(live, payload)
     if kind == Kind.REMOVE:
         return values.merge(live, _EMPTY, names_of(payload))
-    assert kind == Kind.ADD, kind
-    return values.add(live, payload)
+    assert kind in _STEPS, kind
+    return _STEPS[kind](live, payload)
+
+
+BEGINNERS: dict[int, Kind] = {
+    Kind.ADD_CREATE: Kind.ADD,
+    Kind.SET_ADD_CREATE: Kind.SET_ADD,
+    Kind.MAX_CREATE: Kind.MAX,
+    Kind.MIN_CREATE: Kind.MIN,
+}
+"""Operations of who saw no record, and what they are on one that is there."""
+
+_STEPS: dict[int, Callable[[bytes, bytes], bytes]] = {
+    Kind.ADD: values.add,
+    Kind.SET_ADD: members.set_add,
+    Kind.SET_REMOVE: members.set_remove,
+    Kind.MAX: partial(members.join_numbers, greatest=True),
+    Kind.MIN: partial(members.join_numbers, greatest=False),
+}
+_STEPS |= {begins: _STEPS[plain] for begins, plain in BEGINNERS.items()}
 
 
 def removal(names: Iterable[str]) -> bytes:

@@ -41,6 +41,8 @@ Reason = Literal[
     "NUMBER_TOO_LONG",
     "NOT_CANONICAL",
     "NOT_AN_INTEGER",
+    "NOT_A_NUMBER",
+    "NOT_A_SET",
     "MALFORMED_EDIT",
 ]
 

@@ -50,6 +50,20 @@ class Kind(IntEnum):
     """Integers to add. Payload: an object field -> integer."""
     ADD_CREATE = 7
     """As ADD, on a record that the author saw absent."""
+    SET_ADD = 8
+    """Elements to add to sets. Payload: an object field -> array of elements."""
+    SET_ADD_CREATE = 9
+    """As SET_ADD, on a record that the author saw absent."""
+    SET_REMOVE = 10
+    """Elements to remove from sets. Payload: an object field -> array of elements."""
+    MAX = 11
+    """Watermarks to raise. Payload: an object field -> number."""
+    MAX_CREATE = 12
+    """As MAX, on a record that the author saw absent."""
+    MIN = 13
+    """Watermarks to lower. Payload: an object field -> number."""
+    MIN_CREATE = 14
+    """As MIN, on a record that the author saw absent."""
     PUT = 15
     """The whole record as a strong commit asks for it, reduced where it is decided. Payload: the
     object. Never in what is decided."""

@@ -22,6 +22,49 @@ class Part(NamedTuple):
     stamp: int
 
 
+class Piece(NamedTuple):
+    """A value, or an element of one, with who wrote it; None is a removal. `kind` is of the actor,
+    zero if it is not known."""
+
+    part: Part
+    value: bytes | None
+    kind: int = 0
+
+
+class Several(NamedTuple):
+    """A field whose value is made of several writes: the siblings, or elements of a set.
+
+    `rest` wrote what is not among the pieces.
+    """
+
+    rest: Part
+    pieces: tuple[Piece, ...]
+
+
+class Tracked(NamedTuple):
+    """A field with a last writer, of whom a rule must know more than the part: of what kind it is,
+    and what stood there before (newest first). `also` are others whose writing the rule has put
+    into the value."""
+
+    part: Part
+    kind: int
+    earlier: tuple[Piece, ...] = ()
+    also: tuple[Part, ...] = ()
+
+
+Stamped = Part | Several | Tracked
+"""Who is in the value of a field."""
+
+
+def parts_of(stamped: Stamped) -> tuple[Part, ...]:
+    """Everyone who is in a field's value."""
+    if isinstance(stamped, Part):
+        return (stamped,)
+    if isinstance(stamped, Several):
+        return (stamped.rest, *(piece.part for piece in stamped.pieces))
+    return (stamped.part, *stamped.also)
+
+
 class Author(NamedTuple):
     """A commit as the rules see it: its name, its context, its stamp."""
 
@@ -32,10 +75,15 @@ class Author(NamedTuple):
     seen_others: Mapping[int, int] | None
     stamp: int
     revision: int
+    kind: int = 0
 
     @property
     def part(self) -> Part:
         return Part(self.revision, self.origin, self.seq, self.stamp)
+
+    def unseen(self, stamped: Stamped) -> list[Part]:
+        """Who is in a field's value without this author having seen it."""
+        return [part for part in parts_of(stamped) if self.concurrent(part)]
 
     def concurrent(self, part: Part) -> bool:
         """Whether `part` was written without this author having seen it."""

@@ -10,18 +10,14 @@ does not carry it.
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import orjson
 
+from sync.expression import InvalidExpression, compiled
+
 MAX_CHARS = 512
 """A condition that a person can still read."""
-
-MAX_COMPREHENSIONS = 1
-"""Nested ones cost the product of their lists."""
-
-_COMPREHENSION = re.compile(r"\.\s*(all|exists|exists_one|map|filter)\s*\(")
 
 
 class InvalidFilter(ValueError):
@@ -37,7 +33,12 @@ class Filter:
     """
 
     def __init__(self, expression: str) -> None:
-        self._program: Any = _compile(expression) if expression else None
+        self._program: Any = None
+        if expression:
+            try:
+                self._program = compiled(expression, MAX_CHARS)
+            except InvalidExpression as error:
+                raise InvalidFilter(f"a filter: {error}") from error
 
     def matches(self, key: str, value: bytes) -> bool:
         """Whether a record is meant."""
@@ -48,17 +49,3 @@ class Filter:
         except Exception:  # noqa: BLE001 - a stranger's expression, evaluated on others' paths
             return False
         return found is True
-
-
-def _compile(expression: str) -> Any:
-    if len(expression) > MAX_CHARS:
-        raise InvalidFilter(f"a filter has at most {MAX_CHARS} characters")
-    if len(_COMPREHENSION.findall(expression)) > MAX_COMPREHENSIONS:
-        raise InvalidFilter("a filter has at most one of all, exists, exists_one, map, filter")
-    import cel
-
-    try:
-        return cel.compile(expression)
-    except ValueError as error:
-        text = str(error).splitlines()[0]
-        raise InvalidFilter(text[:200]) from error

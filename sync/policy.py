@@ -9,12 +9,25 @@ key "@space" (no collection can be called so).
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from functools import cached_property
 from typing import TypeVar
 
+from sync.expression import Expression, InvalidExpression
 from sync.levels import DEFAULT_LEVELS, MEMBERS, InvalidLevels, Levels, parse_levels
+from sync.ruling import (
+    NOT_IMPLEMENTED,
+    OF_FIELDS_ONLY,
+    WATCHFUL,
+    InvalidRuling,
+    Rule,
+    Ruling,
+    parsed,
+)
+
+__all__ = ["NOT_IMPLEMENTED", "Rule", "Ruling"]
 
 E = TypeVar("E", bound=StrEnum)
 
@@ -26,19 +39,11 @@ RESERVED_PREFIX = "_"
 MAX_RULES = 256
 """Fields with a rule of their own in one collection; more is a schema in the wrong place."""
 
+MAX_INVARIANTS = 8
+"""Each is evaluated at every write of a record."""
 
-class Rule(StrEnum):
-    """How concurrent writes of a field are merged."""
-
-    LWW = "lww"
-    COUNTER = "counter"
-
-
-NOT_IMPLEMENTED = frozenset(
-    {"first", "max", "min", "set", "rank", "priority", "owner", "siblings", "expr", "text"}
-    | {"list", "ask"}
-)
-"""Rules that are named but not built: refused by name, never accepted and ignored."""
+INVARIANT_NAMES = ("key", "value")
+"""What an invariant is given, as a filter is."""
 
 
 class Granularity(StrEnum):
@@ -71,23 +76,52 @@ class InvalidPolicy(ValueError):
         self.reason = reason
 
 
-@dataclass(frozen=True, slots=True)
+LAST_WRITER = Ruling()
+"""The rule of fields that nothing is said about."""
+
+
+@dataclass(frozen=True)
 class CollectionPolicy:
-    """How one collection is merged, and what may be thrown away of it."""
+    """How one collection is merged, and what may be thrown away of it. `revision` is of the commit
+    that set it: the version of its rules."""
 
     granularity: Granularity = Granularity.FIELD
-    rule: Rule = Rule.LWW
-    fields: Mapping[str, Rule] = field(default_factory=dict)
+    ruling: Ruling = LAST_WRITER
+    fields: Mapping[str, Ruling] = field(default_factory=dict)
     deletes: DeleteRule = DeleteRule.DELETE_WINS
     coalesce: bool = False
     levels: Levels = DEFAULT_LEVELS
+    invariants: Mapping[str, Expression] = field(default_factory=dict)
+    revision: int = field(default=0, compare=False)
+
+    def ruling_of(self, name: str) -> Ruling:
+        return self.fields.get(name, self.ruling)
 
     def rule_of(self, name: str) -> Rule:
-        return self.fields.get(name, self.rule)
+        return self.ruling_of(name).rule
+
+    def fields_with(self, names: Iterable[str], *rules: Rule) -> list[str]:
+        """Those of the named fields that have one of these rules."""
+        return [name for name in names if self.rule_of(name) in rules]
+
+    @property
+    def rule(self) -> Rule:
+        """Of all fields that have none of their own, or of the record as a whole."""
+        return self.ruling.rule
+
+    @cached_property
+    def rules(self) -> frozenset[Rule]:
+        """All that occur."""
+        return frozenset((self.ruling.rule, *(one.rule for one in self.fields.values())))
 
     @property
     def has_counters(self) -> bool:
-        return self.rule is Rule.COUNTER or Rule.COUNTER in self.fields.values()
+        return Rule.COUNTER in self.rules
+
+    @cached_property
+    def watchful(self) -> bool:
+        """Whether writes are looked at even where nothing is concurrent."""
+        return bool(self.invariants) or not WATCHFUL.isdisjoint(self.rules)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +136,7 @@ DEFAULT = CollectionPolicy()
 DEFAULT_SPACE = SpacePolicy()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Policies:
     """All policies of a space at one revision."""
 
@@ -115,8 +149,14 @@ class Policies:
     def declared(self, collection: str) -> bool:
         return collection in self.collections
 
-    def with_record(self, key: str, value: bytes | None) -> Policies:
-        """These policies after the policy record `key` became `value` (None: deleted).
+    @cached_property
+    def watchful(self) -> frozenset[str]:
+        """Collections whose writes are looked at even where nothing is concurrent."""
+        return frozenset(name for name, policy in self.collections.items() if policy.watchful)
+
+    def with_record(self, key: str, value: bytes | None, revision: int = 0) -> Policies:
+        """These policies after the policy record `key` became `value` (None: deleted) at a
+        revision.
 
         Raises InvalidPolicy.
         """
@@ -124,27 +164,35 @@ class Policies:
             return Policies(self.collections, parse_space(value) if value else DEFAULT_SPACE)
         others = {name: p for name, p in self.collections.items() if name != key}
         if value is not None:
-            others[key] = parse_collection(value)
+            others[key] = replace(parse_collection(value), revision=revision)
         return Policies(others, self.space)
 
 
 def parse_collection(text: bytes) -> CollectionPolicy:
     """A collection's policy from its JSON. Raises InvalidPolicy."""
-    members = _members(text, {"granularity", "rule", "fields", "deletes", "coalesce"} | MEMBERS)
-    fields = members.get("fields", {})
-    if not isinstance(fields, dict) or len(fields) > MAX_RULES:
-        raise InvalidPolicy(f"fields: an object of at most {MAX_RULES} field names and rules")
+    known = {"granularity", "rule", "fields", "deletes", "coalesce", "invariants"}
+    members = _members(text, known | MEMBERS)
+    fields = _named(members, "fields", "field names and rules")
     policy = CollectionPolicy(
         granularity=_choice(Granularity, members, "granularity", Granularity.FIELD),
-        rule=_rule("rule", members.get("rule", "lww")),
-        fields={name: _rule(f"fields.{name}", rule) for name, rule in fields.items()},
+        ruling=_ruling("rule", members.get("rule", "lww")),
+        fields={name: _ruling(f"fields.{name}", rule) for name, rule in fields.items()},
         deletes=_choice(DeleteRule, members, "deletes", DeleteRule.DELETE_WINS),
         coalesce=_flag(members, "coalesce"),
         levels=_levels(members),
+        invariants=_invariants(members),
     )
-    if policy.granularity is Granularity.RECORD and policy.has_counters:
-        raise InvalidPolicy("granularity: counters need `field`; a whole record cannot be added to")
+    if policy.granularity is Granularity.RECORD:
+        _check_whole(policy)
     return policy
+
+
+def _check_whole(policy: CollectionPolicy) -> None:
+    """With the granularity `record` there is one part, and one rule. Raises InvalidPolicy."""
+    if policy.fields:
+        raise InvalidPolicy("fields: the granularity `record` has no rules of single fields")
+    if policy.ruling.rule in OF_FIELDS_ONLY:
+        raise InvalidPolicy(f"granularity: `{policy.ruling.rule}` needs `field`")
 
 
 def parse_space(text: bytes) -> SpacePolicy:
@@ -173,12 +221,33 @@ def _levels(members: Mapping[str, object]) -> Levels:
         raise InvalidPolicy(str(error)) from error
 
 
-def _rule(name: str, value: object) -> Rule:
-    if isinstance(value, str) and value in NOT_IMPLEMENTED:
-        raise InvalidPolicy(f"{name}: the rule `{value}` is not implemented", "NOT_IMPLEMENTED")
-    if not isinstance(value, str) or value not in set(Rule):
-        raise InvalidPolicy(f"{name}: one of {', '.join(Rule)}")
-    return Rule(value)
+def _named(members: dict[str, object], name: str, what: str) -> dict[str, object]:
+    found = members.get(name, {})
+    if not isinstance(found, dict) or len(found) > MAX_RULES:
+        raise InvalidPolicy(f"{name}: an object of at most {MAX_RULES} {what}")
+    return found
+
+
+def _ruling(name: str, value: object) -> Ruling:
+    try:
+        return parsed(value)
+    except InvalidRuling as error:
+        raise InvalidPolicy(f"{name}: {error}", error.reason) from error
+
+
+def _invariants(members: dict[str, object]) -> dict[str, Expression]:
+    found = _named(members, "invariants", "names and expressions")
+    if len(found) > MAX_INVARIANTS:
+        raise InvalidPolicy(f"invariants: at most {MAX_INVARIANTS}")
+    made: dict[str, Expression] = {}
+    for name, text in found.items():
+        if not isinstance(text, str):
+            raise InvalidPolicy(f"invariants.{name}: a CEL expression as a text")
+        try:
+            made[name] = Expression(text, INVARIANT_NAMES)
+        except InvalidExpression as error:
+            raise InvalidPolicy(f"invariants.{name}: {error}") from error
+    return made
 
 
 def _choice(kind: type[E], members: dict[str, object], name: str, default: E) -> E:

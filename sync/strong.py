@@ -13,7 +13,7 @@ from __future__ import annotations
 from holdfast.reasons import REASONS
 from sync import values
 from sync.commit import Outcome, OutcomeKind
-from sync.context import Author, Part
+from sync.context import Author
 from sync.policy import CollectionPolicy, Granularity
 from sync.reduce import Add, Patch, Request, counters_set
 from sync.working import Working
@@ -35,7 +35,7 @@ def changed_since(
     if counters_set(request, policy):
         return True  # a sum has several writers: the newest may be seen and hide one that is not
     touched = (*values.fields(request.sets), *request.removes)
-    return any(concurrent(part) for part in _parts(record, touched))
+    return any(author.unseen(record.parts[name]) for name in touched if name in record.parts)
 
 
 _SAYS_ITSELF = frozenset(
@@ -54,7 +54,3 @@ def told(outcome: Outcome) -> str:
     known = REASONS.get(reason)
     invalid = known is not None and known.status == "INVALID_ARGUMENT"
     return reason if invalid else "REFUSED_BY_RULE"
-
-
-def _parts(record: Working, names: tuple[str, ...]) -> list[Part]:
-    return [record.parts[name] for name in names if name in record.parts]

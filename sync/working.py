@@ -7,11 +7,11 @@ beside the value, so that whether a write is concurrent is known unparsed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from sync.commit import Extra, Outcome
-from sync.context import Part
+from sync.context import Part, Stamped, parts_of
 from sync.policy import RESERVED_PREFIX
 from sync.values import Document
 
@@ -22,7 +22,8 @@ Key = tuple[str, str]
 class Working:
     """A record while a transaction works on it.
 
-    `whole` wrote the record as such; `parts` are fields written after it.
+    `whole` wrote the record as such; `parts` are fields written after it, each with everyone who
+    is still in its value.
     `other` is the greatest revision by another origin than the last writer's:
     with it, whether anything foreign is new needs no look at the parts.
     `gone` is the newest deletion, also after the record has been begun anew: an
@@ -37,13 +38,14 @@ class Working:
 
     def __init__(
         self, value: bytes, deleted: bool, revision: int, origin: int, seq: int, stamp: int,
-        other: int, whole: Part, parts: dict[str, Part] | None = None, gone: Part | None = None,
+        other: int, whole: Part, parts: dict[str, Stamped] | None = None,
+        gone: Part | None = None,
     ) -> None:  # fmt: skip
         self._document = Document(value)
         self.deleted, self.revision = deleted, revision
         self.origin, self.seq, self.stamp = origin, seq, stamp
         self.other, self.whole, self.gone = other, whole, gone
-        self.parts: dict[str, Part] = {} if parts is None else parts
+        self.parts: dict[str, Stamped] = {} if parts is None else parts
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Working) and self._columns() == other._columns()
@@ -75,7 +77,8 @@ class Working:
     @property
     def writers(self) -> tuple[Part, ...]:
         """Everyone whose writing is still in the record, the last writer among them."""
-        return (self.whole, *self.parts.values(), self.last)
+        fields = (part for stamped in self.parts.values() for part in parts_of(stamped))
+        return (self.whole, *fields, self.last)
 
     def copy(self) -> Working:
         return Working(
@@ -94,6 +97,12 @@ class Working:
         """Some fields are written, with this as the whole."""
         self._document.replace(value)
         self.parts.update(dict.fromkeys(names, part))
+        self.written_by(part)
+
+    def stamped_by(self, part: Part, value: bytes, stamps: Mapping[str, Stamped]) -> None:
+        """Some fields are written, with this as the whole and these stamps for them."""
+        self._document.replace(value)
+        self.parts.update(stamps)
         self.written_by(part)
 
     def patched_by(self, part: Part, sets: bytes, *, plain: bool) -> None:
@@ -118,10 +127,11 @@ class Working:
 class Conflict:
     """Two versions that did not know of each other, and which one stands.
 
-    `field` is empty for a whole record. A value of None means removed. `op` is the kind of the
-    operation whose payload `theirs_value` is where it was on a whole record; `base` the revision
-    that its author had seen; `left` the revision of the record after the commit, zero if there is
-    none.
+    `field` is empty for a whole record. A value of None means removed. `winner` is ours, theirs or
+    merged, and then `result` is what stands. `op` is the kind of the operation whose payload
+    `theirs_value` is where it was on a whole record; `base` the revision that its author had seen;
+    `left` the revision of the record after the commit, zero if there is none. `version` is the
+    revision of the policy that decided, zero for the default; `waits` that a person is asked.
     """
 
     index: int
@@ -140,6 +150,9 @@ class Conflict:
     op: int = 0
     base: int = 0
     left: int = 0
+    result: bytes | None = None
+    version: int = 0
+    waits: bool = False
 
     def leaving(self, record: Working | None) -> Conflict:
         """The conflict, with what its commit has left of the record."""
@@ -147,29 +160,31 @@ class Conflict:
 
     @property
     def state(self) -> str:
-        """Rejected work waits for a person; what a rule decided does not, nor what concerns the
-        system's own records."""
-        waits = self.kind in OPEN_KINDS and not self.collection.startswith(RESERVED_PREFIX)
-        return "open" if waits else "auto"
+        """Rejected work waits for a person; what a rule decided does not, unless it says so, nor
+        what concerns the system's own records."""
+        waits = self.waits or self.kind in OPEN_KINDS
+        ours = self.collection.startswith(RESERVED_PREFIX)
+        return "open" if waits and not ours else "auto"
 
 
-OPEN_KINDS = frozenset({"rejected", "precondition"})
+OPEN_KINDS = frozenset({"rejected", "precondition", "invariant", "rule_raised"})
 
 REFUSED = "refused"
 """The kind of what was refused while its author waited."""
 
 
 class Rejected(Exception):
-    """A commit that cannot take effect; `reason` is of the table of reasons."""
+    """A commit that cannot take effect; `reason` is of the table of reasons, `by` what decided."""
 
-    def __init__(self, reason: str, kind: str) -> None:
+    def __init__(self, reason: str, kind: str, by: str = "reject") -> None:
         super().__init__(reason)
-        self.reason, self.kind = reason, kind
+        self.reason, self.kind, self.by = reason, kind, by
 
     def of(self, extra: Extra | None) -> Rejected:
         """This rejection, of a commit that has `extra`. The author of a strong one waits and is
         told, so it is kept in the log and opens nothing for others to do."""
-        return Rejected(self.reason, REFUSED) if extra is not None and extra.strong else self
+        strong = extra is not None and extra.strong
+        return Rejected(self.reason, REFUSED, self.by) if strong else self
 
 
 @dataclass(slots=True)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from holdfast.host.door import Refusal
 from sync.batch import Batch
 from sync.commit import Precondition
-from sync.policy import CollectionPolicy, DeleteRule, Granularity, Policies, Rule
+from sync.policy import CollectionPolicy, DeleteRule, Granularity, Policies, Rule, Ruling
 from sync.reduce import Add, Delete, Patch, Put, Request, RuleMismatch
 from sync.values import InvalidValue
 from tests.fleet import Edge, Hub
@@ -186,7 +186,7 @@ def refused(act: Callable[[], object]) -> bool:
 
 def policies() -> Policies:
     """The policies of every world, as values."""
-    counter = {"n": Rule.COUNTER}
+    counter = {"n": Ruling(Rule.COUNTER)}
     return Policies(
         {
             "robots": CollectionPolicy(fields=counter),

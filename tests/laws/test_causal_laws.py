@@ -16,7 +16,7 @@ import pytest
 from sync import values
 from sync.apply import apply, fields_of
 from sync.commit import NO_EXTRA, Extra, Kind, Op
-from sync.policy import CollectionPolicy, DeleteRule, Granularity, Policies, Rule
+from sync.policy import CollectionPolicy, DeleteRule, Granularity, Policies, Rule, Ruling
 from tests.unit.sync.rules import (
     Decision,
     Table,
@@ -294,7 +294,7 @@ FIELD_KINDS = [
 @pytest.mark.promise("lww.causal-order-first")
 @pytest.mark.parametrize("deletes", list(DeleteRule))
 def test_three_operations_field_by_field(deletes: DeleteRule) -> None:
-    policy = CollectionPolicy(deletes=deletes, fields={"n": Rule.COUNTER})
+    policy = CollectionPolicy(deletes=deletes, fields={"n": Ruling(Rule.COUNTER)})
     count = 0
     for history in histories(FIELD_KINDS, Policies({"robots": policy}), ("none", "live")):
         count += 1

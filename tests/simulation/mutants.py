@@ -28,7 +28,7 @@ import edge_agent.services.state
 import edge_agent.standing
 import edge_agent.stream
 import edge_agent.watchers
-import sync.resolve
+import sync.merge
 from cloud_hub.repeats import Repeats
 from cloud_hub.storage.driver import StorageUnavailable
 from holdfast.host import failpoints
@@ -222,19 +222,12 @@ def _split_commits() -> AbstractContextManager[object]:
 
 def _deletions_forgotten() -> AbstractContextManager[object]:
     """An edit revives what was deleted, whatever the policy says."""
-    revive = sync.resolve._Commit._edit_on_deleted
+    revive = sync.merge.Merge._edit_on_deleted
 
-    def always(self: Any, op: int, record: Any) -> None:
-        collection = self.batch.collections[op]
-        lenient = replace(self.resolver.policies.of(collection), deletes=DeleteRule.EDIT_WINS)
-        policies = replace(
-            self.resolver.policies,
-            collections={**self.resolver.policies.collections, collection: lenient},
-        )
-        with patch(self.resolver, "policies", policies):
-            revive(self, op, record)
+    def always(self: Any, op: int, record: Any, policy: Any) -> None:
+        revive(self, op, record, replace(policy, deletes=DeleteRule.EDIT_WINS))
 
-    return patch(sync.resolve._Commit, "_edit_on_deleted", always)
+    return patch(sync.merge.Merge, "_edit_on_deleted", always)
 
 
 def _losers_dropped() -> AbstractContextManager[object]:

@@ -118,7 +118,7 @@ HOSTILE: dict[str, Callable[[Block], object]] = {
     "an empty key": lambda b: b.keys.__setitem__(0, ""),
     "a key with a line break": lambda b: b.keys.__setitem__(0, "a\nb"),
     "a key that is too long": lambda b: b.keys.__setitem__(0, "x" * 513),
-    "an unknown kind": lambda b: setattr(b, "kinds", bytes([9]) + b.kinds[1:]),
+    "an unknown kind": lambda b: setattr(b, "kinds", bytes([99]) + b.kinds[1:]),
     "a kind too few": lambda b: setattr(b, "kinds", b.kinds[1:]),
     "a deletion with a payload": _payload(Kind.DELETE, b"{}"),
     "nothing with a payload": _payload(Kind.NONE, b"{}"),

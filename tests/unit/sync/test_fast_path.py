@@ -44,7 +44,7 @@ def test_a_patch_of_what_was_seen_is_compared_with_nothing(
     def compared(*_: object) -> object:
         raise AssertionError("fields were compared")
 
-    monkeypatch.setattr("sync.resolve._Commit._merge", compared)
+    monkeypatch.setattr("sync.merge.Merge._merge", compared)
     for n in range(5):
         made = table.decide("AB"[n % 2], patch(f'{{"x":{n}}}'))
         assert (made.kind, made.conflicts, made.payloads) == ("applied", (), (b'{"x":%d}' % n,))

@@ -19,6 +19,7 @@ from sync.policy import (
     Policies,
     Priority,
     Rule,
+    Ruling,
     SpacePolicy,
     parse_collection,
     parse_space,
@@ -100,4 +101,4 @@ def test_policies_follow_their_records() -> None:
 
 
 def test_the_default_decides_where_nothing_else_does() -> None:
-    assert CollectionPolicy(fields={"n": Rule.COUNTER}).rule_of("x") is Rule.LWW
+    assert CollectionPolicy(fields={"n": Ruling(Rule.COUNTER)}).rule_of("x") is Rule.LWW

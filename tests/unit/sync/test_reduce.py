@@ -6,11 +6,11 @@ import pytest
 
 from sync.apply import apply
 from sync.commit import Kind
-from sync.policy import DEFAULT, CollectionPolicy, Granularity, Rule
+from sync.policy import DEFAULT, CollectionPolicy, Granularity, Rule, Ruling
 from sync.reduce import Add, Delete, Patch, Put, Request, RuleMismatch, reduce
 from sync.values import InvalidValue
 
-COUNTER = CollectionPolicy(fields={"n": Rule.COUNTER})
+COUNTER = CollectionPolicy(fields={"n": Ruling(Rule.COUNTER)})
 RECORD = CollectionPolicy(granularity=Granularity.RECORD)
 LIVE = b'{"n":3,"x":1,"y":2}'
 

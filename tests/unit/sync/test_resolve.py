@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sync.commit import Extra, Kind, OutcomeKind, Precondition, Version
-from sync.policy import CollectionPolicy, DeleteRule, Granularity, Policies, Rule
+from sync.policy import CollectionPolicy, DeleteRule, Granularity, Policies, Rule, Ruling
 from sync.resolve import Conflict
 from tests.unit.sync.rules import (
     Table,
@@ -20,9 +20,9 @@ from tests.unit.sync.rules import (
 )
 
 EDIT_WINS = Policies({"robots": CollectionPolicy(deletes=DeleteRule.EDIT_WINS)})
-COUNTER = Policies({"robots": CollectionPolicy(fields={"n": Rule.COUNTER})})
+COUNTER = Policies({"robots": CollectionPolicy(fields={"n": Ruling(Rule.COUNTER)})})
 COUNTER_EDIT_WINS = Policies(
-    {"robots": CollectionPolicy(fields={"n": Rule.COUNTER}, deletes=DeleteRule.EDIT_WINS)}
+    {"robots": CollectionPolicy(fields={"n": Ruling(Rule.COUNTER)}, deletes=DeleteRule.EDIT_WINS)}
 )
 RECORD = Policies({"robots": CollectionPolicy(granularity=Granularity.RECORD)})
 RECORD_EDIT_WINS = Policies(

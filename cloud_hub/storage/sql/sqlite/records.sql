@@ -32,6 +32,6 @@ WHERE space = ?1 AND collection = ?2 AND key >= ?3 AND key < ?4
 ORDER BY key LIMIT ?5;
 
 -- name: records_of_collection
-SELECT key, value FROM records
+SELECT key, value, revision FROM records
 WHERE space = ?1 AND collection = ?2 AND NOT deleted
 ORDER BY key LIMIT ?3;

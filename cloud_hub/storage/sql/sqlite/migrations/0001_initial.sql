@@ -92,7 +92,7 @@ CREATE INDEX commit_ids_by_time ON commit_ids (decided_ms);
 
 -- The state. `other` is the greatest revision by another origin than the last writer's;
 -- `whole_*` wrote the record as such; `parts` is {"field": [revision, origin, seq, stamp]} of
--- fields written after that, `gone` the newest deletion as [revision, origin, seq, stamp]. A
+-- fields written after that (more for fields of several writers), `gone` the newest deletion as [revision, origin, seq, stamp]. A
 -- deleted record keeps its last value; its digest is zero.
 CREATE TABLE records (
     space          TEXT NOT NULL,
@@ -136,7 +136,8 @@ CREATE TABLE digests (
 -- allows them a NUL; an empty field is the whole record, a value that is null was removed.
 -- `op` is the kind of the operation that theirs_value is the payload of, where a whole record is
 -- meant; actor and claimed are those of their commit; left_revision is the record's after it, zero
--- for none. The id begins with the revision. `answer` is what a person said, as JSON.
+-- for none. The id begins with the revision. `answer` is what a person said, as JSON; `result` what
+-- stands where the winner is merged; rule_version the revision of the policy.
 CREATE TABLE conflicts (
     space         TEXT NOT NULL,
     revision      INTEGER NOT NULL CHECK (revision >= 1),
@@ -155,7 +156,7 @@ CREATE TABLE conflicts (
     theirs_seq    INTEGER NOT NULL,
     theirs_stamp  INTEGER NOT NULL,
     theirs_value  BLOB,
-    winner        TEXT NOT NULL CHECK (winner IN ('ours', 'theirs')),
+    winner        TEXT NOT NULL CHECK (winner IN ('ours', 'theirs', 'merged')),
     algorithm     TEXT NOT NULL,
     state         TEXT NOT NULL CHECK (state IN ('auto', 'open', 'resolved', 'undone')),
     reason        TEXT NOT NULL,
@@ -167,6 +168,8 @@ CREATE TABLE conflicts (
     actor_kind    INTEGER NOT NULL,
     claimed       INTEGER NOT NULL,
     answer        BLOB,
+    result        BLOB,
+    rule_version  INTEGER NOT NULL CHECK (rule_version >= 0),
     PRIMARY KEY (space, revision, idx)
 ) STRICT;
 CREATE INDEX conflicts_open ON conflicts (space, revision, idx) WHERE state = 'open';

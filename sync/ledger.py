@@ -1,0 +1,68 @@
+"""What is noted while a commit is decided: its worst outcome, its conflicts, what has no effect.
+
+Invariant: an outcome worse than applied has a conflict that says what it cost.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sync.batch import Batch
+from sync.commit import Kind, Outcome, OutcomeKind
+from sync.context import Author, Part
+from sync.policy import Policies
+from sync.working import Conflict, Resolution
+
+_SEVERITY = {OutcomeKind.APPLIED: 0, OutcomeKind.MERGED: 1, OutcomeKind.SUPERSEDED: 2}
+
+
+@dataclass(slots=True)
+class Ledger:
+    """The notes on one commit of a batch, in the batch's result."""
+
+    batch: Batch
+    author: Author
+    index: int
+    policies: Policies
+    result: Resolution
+    kind: OutcomeKind = OutcomeKind.APPLIED
+    by: Part | None = None
+
+    def outcome(self, by_origin: bytes) -> Outcome:
+        """What became of the commit; `by_origin` names the origin of `by`."""
+        if self.by is None or self.kind is OutcomeKind.MERGED:
+            return Outcome(self.kind)
+        return Outcome(self.kind, by_origin=by_origin, by_seq=self.by.seq)
+
+    def note(self, kind: OutcomeKind, by: Part | None) -> None:
+        """Keeps the worst of the parts."""
+        if _SEVERITY[kind] > _SEVERITY[self.kind]:
+            self.kind, self.by = kind, by
+
+    def takes_effect(self, op: int, kind: int, payload: bytes) -> None:
+        """What replicas apply in the place of an operation."""
+        self.result.kinds[op], self.result.payloads[op] = kind, payload
+
+    def no_effect(self, op: int) -> None:
+        """An operation that replicas do not hear of."""
+        self.result.kinds[op], self.result.payloads[op] = Kind.NONE, b""
+
+    def wanted(self, op: int) -> bytes | None:
+        """What a conflict keeps of an operation; None: that there be nothing."""
+        return None if self.batch.kinds[op] == Kind.DELETE else self.batch.payloads[op]
+
+    def conflict(
+        self, op: int, name: str, kind: str, ours: Part | None, ours_value: bytes | None,
+        theirs_value: bytes | None, winner: str, algorithm: str, reason: str = "", *,
+        result: bytes | None = None, waits: bool = False,
+    ) -> None:  # fmt: skip
+        """Two versions met: the log of conflicts keeps both."""
+        collection = self.batch.collections[op]
+        self.result.conflicts.append(
+            Conflict(
+                self.index, self.author.revision, collection, self.batch.keys[op], name, kind,
+                ours, ours_value, self.author.part, theirs_value, winner, algorithm, reason,
+                self.batch.kinds[op], self.author.base, 0, result,
+                self.policies.of(collection).revision, waits,
+            )
+        )  # fmt: skip
