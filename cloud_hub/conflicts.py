@@ -20,7 +20,7 @@ from sync.clock import unix_ms_of
 from sync.commit import Actor, ActorKind
 from sync.context import Part
 from sync.position import ID_BYTES
-from sync.working import Conflict
+from sync.working import OPEN_KINDS, Conflict
 
 REVISION_BYTES = 8
 """Of an id, in front: the revision."""
@@ -156,7 +156,7 @@ def _logged(row: Row) -> Logged:
         left=left,
         result=result,
         version=version,
-        waits=state != "auto",
+        waits=state != "auto" and kind not in OPEN_KINDS,
     )
     actor = Actor(actor_id, ActorKind(actor_kind))
     return Logged(space, idx, id_, conflict, state, skew_ms, actor, claimed, answer or b"")

@@ -32,8 +32,18 @@ from sync.policy import (
     Policies,
 )
 from sync.position import Lineage, Position
-from sync.reduce import Add, Patch, Put, Request, RuleMismatch, counters_set, reduce
+from sync.reduce import (
+    Patch,
+    Put,
+    Request,
+    RuleMismatch,
+    differences,
+    is_addition,
+    reduce,
+)
 from sync.resolve import Key, Resolver, Working
+from sync.rules.invariants import broken
+from sync.rules.owners import trespass
 from sync.strong import changed_since
 from sync.values import InvalidValue
 
@@ -92,9 +102,12 @@ class Judge:
             ops += self._reduced(item, request, level)
         if sum(len(op.payload) for op in ops) > MAX_PAYLOAD_BYTES // 2:
             raise Refusal("COMMIT_TOO_LARGE")
+        self._check_invariants()
         return tuple(ops)
 
-    def mismatch(self, collection: str, key: str, counters: Sequence[str] = ()) -> Refusal:
+    def mismatch(
+        self, collection: str, key: str, merged: Mapping[str, Sequence[str]] | None = None
+    ) -> Refusal:
         """The refusal that names a record's present version."""
         record = self.loaded.records.get((collection, key))
         metadata = {
@@ -107,8 +120,7 @@ class Judge:
         if record is not None:
             origin = self.loaded.names.get(record.origin, b"")
             metadata |= {"origin": origin.hex(), "seq": str(record.seq), "pending": "false"}
-        if counters:
-            metadata["counters"] = json.dumps(counters)
+        metadata |= {what: json.dumps(names) for what, names in (merged or {}).items()}
         message = f"{collection}/{key} is not as the commit demands"
         return Refusal("REVISION_MISMATCH", message, metadata=metadata)
 
@@ -124,6 +136,7 @@ class Judge:
         try:
             reduced = reduce(request, live, policy)
             for op in reduced:
+                self._check_owner(item, op, policy)
                 live = apply(op.kind, op.payload, live)
         except (InvalidValue, RuleMismatch) as error:
             raise Refusal(error.reason, str(error)) from error
@@ -131,6 +144,21 @@ class Judge:
             self._check_policy(request.key, live)
         self._views[key] = live
         return reduced
+
+    def _check_owner(self, item: Requested, op: Op, policy: CollectionPolicy) -> None:
+        fault = trespass(op.kind, op.payload, policy, item.actor.kind)
+        if fault:
+            raise Refusal("REFUSED_BY_RULE", f"{op.collection}/{op.key}: {fault}")
+
+    def _check_invariants(self) -> None:
+        for (collection, key), after in self._views.items():
+            policy = self.loaded.policies.of(collection)
+            if policy.invariants:
+                record = self.loaded.records.get((collection, key))
+                name = broken(policy, key, record.live if record else None, after)
+                if name:
+                    text = f"{collection}/{key}: {name}: {policy.invariants[name].text}"
+                    raise Refusal("INVARIANT_BROKEN", text)
 
     def _check_permitted(self, item: Requested, request: Request) -> None:
         name = request.collection
@@ -183,8 +211,8 @@ class Judge:
         whole = policy.granularity is Granularity.RECORD
         if isinstance(request, Put) or (isinstance(request, Patch) and whole):
             raise self.mismatch(*key)
-        counters = counters_set(request, policy)
-        if counters:
-            raise self.mismatch(*key, counters)
-        merges = isinstance(request, Add) or (isinstance(request, Patch) and not request.removes)
+        merged = differences(request, policy)
+        if merged:
+            raise self.mismatch(*key, merged)
+        merges = is_addition(request) or (isinstance(request, Patch) and not request.removes)
         return None if merges else live

@@ -20,7 +20,7 @@ from sync.commit import Commit, Kind, Op, OpId, Outcome
 from sync.levels import Level
 from sync.policy import RESERVED_PREFIX
 from sync.position import Position
-from sync.reduce import Add, Delete, Patch, Put, Request
+from sync.reduce import Add, Delete, Patch, Put, Request, SetAdd, SetRemove
 from sync.strong import told
 
 
@@ -71,5 +71,9 @@ def _request(op: Op) -> Request:
             return Delete(op.collection, op.key)
         case Kind.ADD:
             return Add(op.collection, op.key, op.payload)
+        case Kind.SET_ADD:
+            return SetAdd(op.collection, op.key, op.payload)
+        case Kind.SET_REMOVE:
+            return SetRemove(op.collection, op.key, op.payload)
         case _:
             raise Refusal("MALFORMED_EDIT", f"a {op.kind.name} in a strong commit")

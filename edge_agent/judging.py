@@ -22,15 +22,32 @@ from edge_agent.space_view import SpaceView
 from edge_agent.states import Name, Overlaid, live_value
 from holdfast.host.refusal import Refusal
 from sync.batch import MAX_PAYLOAD_BYTES
-from sync.commit import Commit, Extra, Op, Precondition, Version
+from sync.commit import Actor, Commit, Extra, Op, Precondition, Version
 from sync.levels import Level, NotPermitted, WriteBound, bound_of_write, level_of_write
 from sync.messages import Scope
 from sync.policy import RESERVED_PREFIX, CollectionPolicy, Granularity, Rule, Ruling
 from sync.position import Lineage, Position, UnknownEpoch
-from sync.reduce import Add, Patch, Put, Request, RuleMismatch, counters_set, reduce
+from sync.reduce import (
+    Add,
+    Patch,
+    Put,
+    Request,
+    RuleMismatch,
+    SetAdd,
+    SetRemove,
+    differences,
+    is_addition,
+    reduce,
+)
+from sync.rules.invariants import broken
+from sync.rules.owners import trespass
 from sync.values import InvalidValue
 
-_UNKNOWN = CollectionPolicy(ruling=Ruling(Rule.COUNTER))
+_UNKNOWN: dict[type, CollectionPolicy] = {
+    Add: CollectionPolicy(ruling=Ruling(Rule.COUNTER)),
+    SetAdd: CollectionPolicy(ruling=Ruling(Rule.SET)),
+    SetRemove: CollectionPolicy(ruling=Ruling(Rule.SET)),
+}
 """By which additions are taken while nothing has come from the hub, policies included (a new edge,
 a lost replica): a write never waits for the network, and the hub decides it by the real one."""
 
@@ -108,14 +125,14 @@ class Judge:
         ops: list[Op] = []
         images: list[Overlaid] = []
         for request in write.requests:
-            reduced = self._reduced(request, basis if write.context else None, trial)
-            # What a put makes of a record is known without merging.
-            value = request.value if isinstance(request, Put) and len(reduced) == 1 else None
+            reduced = self._reduced(request, write.actor, basis if write.context else None, trial)
+            value = self._put_as_it_is(request, reduced)
             for op in reduced:
                 ops.append(op)
                 images.append(self._step(trial, op, by, value))
         if sum(len(op.payload) for op in ops) > MAX_PAYLOAD_BYTES // 2:
             raise Refusal("COMMIT_TOO_LARGE")  # a patch of a whole record is as large as that
+        self._check_invariants(trial)
         commit = Commit(
             commit_id, seq, basis.base, basis.seen, claimed, write.actor, tuple(ops),
             self.extra(write, basis),
@@ -259,27 +276,48 @@ class Judge:
     # -- operations ----------------------------------------------------------
 
     def _reduced(
-        self, request: Request, basis: Basis | None, trial: Mapping[Name, Overlaid]
+        self, request: Request, actor: Actor, basis: Basis | None, trial: Mapping[Name, Overlaid]
     ) -> tuple[Op, ...]:
         """What a request changes. `basis` is given if its author may have seen another state."""
         name = (request.collection, request.key)
         policy = self.view.policies.of(request.collection)
-        if isinstance(request, Add) and not self.view.standing.cursor.epoch:
-            policy = _UNKNOWN
+        if not self.view.standing.cursor.epoch:
+            policy = _UNKNOWN.get(type(request), policy)
         live = live_value(self.view.hub, trial if name in trial else self.view.over, name)
         if basis is not None and name not in trial and self._unseen(name, basis):
             whole = policy.granularity is Granularity.RECORD
             if isinstance(request, Put) or (isinstance(request, Patch) and whole):
                 raise self._mismatch(name, "it has changed since it was read")
-            counters = counters_set(request, policy)
-            if counters:
-                raise self._mismatch(name, "counters have changed since they were read", counters)
-            if isinstance(request, Add) or (isinstance(request, Patch) and not request.removes):
+            merged = differences(request, policy)
+            if merged:
+                what = " and ".join(merged)
+                raise self._mismatch(name, f"{what} have changed since they were read", merged)
+            if is_addition(request) or (isinstance(request, Patch) and not request.removes):
                 live = None  # its author may have seen it absent: the hub merges with what is there
         try:
-            return reduce(request, live, policy)
+            reduced = reduce(request, live, policy)
         except (RuleMismatch, InvalidValue) as error:
             raise Refusal(error.reason, str(error)) from error
+        for op in reduced:
+            fault = trespass(op.kind, op.payload, policy, actor.kind)
+            if fault:
+                raise Refusal("REFUSED_BY_RULE", f"{name[0]}/{name[1]}: {fault}")
+        return reduced
+
+    def _check_invariants(self, trial: Mapping[Name, Overlaid]) -> None:
+        for (collection, key), after in trial.items():
+            policy = self.view.policies.of(collection)
+            if policy.invariants:
+                name = broken(policy, key, self._live((collection, key)), after.live)
+                if name:
+                    text = f"{collection}/{key}: {name}: {policy.invariants[name].text}"
+                    raise Refusal("INVARIANT_BROKEN", text)
+
+    def _put_as_it_is(self, request: Request, reduced: Sequence[Op]) -> bytes | None:
+        """What a put makes of a record, where that is known without merging."""
+        if not isinstance(request, Put) or len(reduced) != 1:
+            return None
+        return None if self.view.policies.of(request.collection).reshapes else request.value
 
     def _step(
         self, trial: dict[Name, Overlaid], op: Op, by: Writer, value: bytes | None
@@ -315,10 +353,11 @@ class Judge:
         """The version of a record in the view; None if it is absent."""
         return version_of(self.view, self.outbox, name)
 
-    def _mismatch(self, name: Name, message: str, counters: Sequence[str] = ()) -> Refusal:
+    def _mismatch(
+        self, name: Name, message: str, merged: Mapping[str, Sequence[str]] | None = None
+    ) -> Refusal:
         metadata = {"collection": name[0], "key": name[1]}
-        if counters:
-            metadata["counters"] = json.dumps(counters)
+        metadata |= {what: json.dumps(names) for what, names in (merged or {}).items()}
         version = self.version(name)
         if version is None:
             metadata["exists"] = "false"

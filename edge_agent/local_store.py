@@ -40,8 +40,9 @@ from sync.position import Position
 GROUP_COMMITS = 256
 """Commits stored by one transaction: some milliseconds of work, and enough share the fsync."""
 
-GROUP_OPS = MAX_OPS // 2
-"""Requests of a group. A put may become two operations, and a batch has a limit."""
+GROUP_OPS = MAX_OPS // 8
+"""Requests of a group. A put may become an operation for each way of merging, and a batch has a
+limit."""
 
 QUEUED_COMMITS = 4_096
 """Commits that wait; beyond, a caller is told to come again rather than kept waiting in memory."""

@@ -45,6 +45,8 @@ if TYPE_CHECKING:
         Put,
         Receipt,
         Record,
+        SetAdd,
+        SetRemove,
         Version,
         Watch,
     )
@@ -82,6 +84,8 @@ __all__ = [
     "Put",
     "Receipt",
     "Record",
+    "SetAdd",
+    "SetRemove",
     "Version",
     "Watch",
 ]

@@ -286,7 +286,7 @@ _ROWS: dict[str, tuple[_Row, ...]] = {
         ("LEVEL_NOT_IMPLEMENTED", "This level is not built in this version.",
          "Use level eventual."),
         ("OP_NOT_IMPLEMENTED", "This operation is not built in this version.",
-         "Use put, patch, delete or add."),
+         "Use put, patch, delete, add, set-add or set-remove."),
         ("UNKNOWN_METHOD", "The door does not have this method.",
          "Update the older of the two sides, or ask the door that has it."),
     ),

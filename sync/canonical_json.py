@@ -96,6 +96,16 @@ def canonical(text: bytes | str, *, max_bytes: int = MAX_VALUE_BYTES) -> bytes:
     return written
 
 
+def canonical_value(text: str) -> bytes:
+    """The canonical text of one JSON value of any kind.
+
+    Raises InvalidValue as `canonical` does.
+    """
+    raw = _encoded(text)
+    check_size(raw)
+    return raw if _is_plain_block([raw]) else exact(raw)
+
+
 def check_block(values: Sequence[bytes]) -> bool:
     """Whether orjson keeps all of these texts; if not, they are canonical all the same.
 

@@ -26,7 +26,7 @@ from sync.canonical_json import InvalidValue
 from sync.commit import Actor, ActorKind, Kind, Precondition, Version
 from sync.names import inbox_of
 from sync.policy import RESERVED_PREFIX
-from sync.reduce import Add, Delete, Patch, Put, Request
+from sync.reduce import Add, Delete, Patch, Put, Request, SetAdd, SetRemove
 
 MAX_NOTE_CHARS = 1_000
 """What a person has to say of an answer: a paragraph."""
@@ -222,6 +222,12 @@ def _as_asked(name: tuple[str, str], kind: Kind, payload: bytes | None) -> Reque
             return Patch(*name, b"{}", tuple(names_of(payload)))
         case Kind.ADD | Kind.ADD_CREATE:
             return Add(*name, payload)
+        case Kind.SET_ADD | Kind.SET_ADD_CREATE:
+            return SetAdd(*name, payload)
+        case Kind.SET_REMOVE:
+            return SetRemove(*name, payload)
+        case Kind.MAX | Kind.MAX_CREATE | Kind.MIN | Kind.MIN_CREATE:
+            return Patch(*name, payload)
         case _:
             raise CannotAnswer(
                 "CHOICE_IMPOSSIBLE", f"an operation of the kind {kind.name} cannot be done again"

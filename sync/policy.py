@@ -119,6 +119,11 @@ class CollectionPolicy:
         return Rule.COUNTER in self.rules
 
     @cached_property
+    def reshapes(self) -> bool:
+        """Whether a record may become another than the one that was put."""
+        return not self.rules.isdisjoint({Rule.SET, Rule.MAX, Rule.MIN})
+
+    @cached_property
     def watchful(self) -> bool:
         """Whether writes are looked at even where nothing is concurrent."""
         return bool(self.invariants) or not WATCHFUL.isdisjoint(self.rules)

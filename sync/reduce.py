@@ -2,27 +2,27 @@
 
 A put means "the record shall be so", but its author has seen only some state of
 it. Reduced to the difference from that state it can be merged with what others
-write meanwhile: differing fields are writes, missing ones removals, and on
-counters the difference is what is added. Nothing here decides; the rules run at
-the hub.
+write meanwhile: differing fields are writes, missing ones removals; on counters
+the difference is what is added, on sets the elements that come and go, and on
+watermarks the mark itself. Nothing here decides; the rules run at the hub.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sync import values
-from sync.apply import removal
+from sync import members, values
+from sync.apply import BEGINNERS, removal
 from sync.commit import Kind, Op
 from sync.policy import CollectionPolicy, Granularity, Rule
+from sync.reduce_fields import RuleMismatch, split
+
+__all__ = ["RuleMismatch"]
 
 _EMPTY = b"{}"
 
-
-class RuleMismatch(ValueError):
-    """An operation that the field's rule does not know."""
-
-    reason = "RULE_MISMATCH"
+_CREATES = {plain: Kind(begins) for begins, plain in BEGINNERS.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,19 +61,39 @@ class Add:
     deltas: bytes
 
 
-Request = Put | Patch | Delete | Add
+@dataclass(frozen=True, slots=True)
+class SetAdd:
+    """Elements to add to sets; `elements` is canonical, field -> array."""
+
+    collection: str
+    key: str
+    elements: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SetRemove:
+    """Elements to remove from sets; `elements` is canonical, field -> array."""
+
+    collection: str
+    key: str
+    elements: bytes
+
+
+Request = Put | Patch | Delete | Add | SetAdd | SetRemove
 
 
 def reduce(request: Request, live: bytes | None, policy: CollectionPolicy) -> tuple[Op, ...]:
     """The operations that `request` means on a record whose live value was `live`.
 
-    Raises RuleMismatch (add to a field that is no counter) and
-    values.InvalidValue (a counter that is no integer).
+    Raises RuleMismatch (what the rule of a field does not allow) and
+    values.InvalidValue (a counter that is no integer, a set that is none).
     """
     if isinstance(request, Delete):
         return (Op(Kind.DELETE, request.collection, request.key),)
     if isinstance(request, Add):
         return (_reduce_add(request, live, policy),)
+    if isinstance(request, SetAdd | SetRemove):
+        return (_reduce_set(request, live, policy),)
     if isinstance(request, Put):
         sets, removes = (request.value, ()) if live is None else values.diff(live, request.value)
     else:
@@ -85,25 +105,54 @@ def reduce(request: Request, live: bytes | None, policy: CollectionPolicy) -> tu
     return _reduce_fields(request, live, sets, removes, policy)
 
 
-def counters_set(request: Request, policy: CollectionPolicy) -> list[str]:
-    """The counters that a put or patch sets. What it adds to them is known only on the state
-    that its author had read; on a later one it must be refused, or what others added is undone."""
-    if not policy.has_counters or isinstance(request, Delete | Add):
-        return []
-    sets = request.value if isinstance(request, Put) else request.sets
-    return [name for name in values.fields(sets) if policy.rule_of(name) is Rule.COUNTER]
+def is_addition(request: Request) -> bool:
+    """Whether a request adds to what is there, whatever that is."""
+    return isinstance(request, Add | SetAdd)
+
+
+def differences(request: Request, policy: CollectionPolicy) -> dict[str, list[str]]:
+    """The counters and sets that a put or patch sets, by what they are. What it adds to them is
+    known only on the state that its author had read; on a later one it must be refused, or what
+    others added is undone."""
+    if not isinstance(request, Put | Patch) or policy.rules.isdisjoint({Rule.COUNTER, Rule.SET}):
+        return {}
+    names = values.fields(request.value if isinstance(request, Put) else request.sets)
+    found = {
+        "counters": policy.fields_with(names, Rule.COUNTER),
+        "sets": policy.fields_with(names, Rule.SET),
+    }
+    return {what: which for what, which in found.items() if which}
 
 
 def _reduce_add(request: Add, live: bytes | None, policy: CollectionPolicy) -> Op:
-    for name in values.fields(request.deltas):
-        if policy.rule_of(name) is not Rule.COUNTER:
-            raise RuleMismatch(
-                f"the field {name!r} of {request.collection} is no counter: declare it with a"
-                f' policy such as {{"fields": {{"{name}": "counter"}}}}'
-            )
-    values.add(live or b"{}", request.deltas)
+    _check_rule(request, values.fields(request.deltas), Rule.COUNTER, "counter", policy)
+    values.add(live or _EMPTY, request.deltas)
     kind = Kind.ADD_CREATE if live is None else Kind.ADD
     return Op(kind, request.collection, request.key, request.deltas)
+
+
+def _reduce_set(request: SetAdd | SetRemove, live: bytes | None, policy: CollectionPolicy) -> Op:
+    _check_rule(request, values.fields(request.elements), Rule.SET, "set", policy)
+    place = (request.collection, request.key)
+    if isinstance(request, SetAdd):
+        members.set_add(live or _EMPTY, request.elements)
+        kind = Kind.SET_ADD_CREATE if live is None else Kind.SET_ADD
+        return Op(kind, *place, request.elements)
+    members.set_remove(live or _EMPTY, request.elements)
+    if live is None:
+        return Op(Kind.NONE, *place)  # of what is not there nothing is removed
+    return Op(Kind.SET_REMOVE, *place, request.elements)
+
+
+def _check_rule(
+    request: Request, names: Mapping[str, bytes], rule: Rule, noun: str, policy: CollectionPolicy
+) -> None:
+    for name in names:
+        if policy.rule_of(name) is not rule:
+            raise RuleMismatch(
+                f"the field {name!r} of {request.collection} is no {noun}: declare it with a"
+                f' policy such as {{"fields": {{"{name}": "{rule}"}}}}'
+            )
 
 
 def _reduce_fields(
@@ -113,32 +162,14 @@ def _reduce_fields(
     removes: tuple[str, ...],
     policy: CollectionPolicy,
 ) -> tuple[Op, ...]:
-    deltas = None
-    if policy.has_counters:
-        sets, deltas = _split_counters(sets, live, policy)
+    sets, by_rule = split(sets, live, policy)
     kinds: list[tuple[Kind, bytes]] = []
     if live is None:
         kinds.append((Kind.CREATE, sets))
     elif removes:  # before what is set, so that no state between is larger than both
         kinds.append((Kind.REMOVE, removal(removes)))
-    if live is not None and (sets != _EMPTY or not (removes or deltas)):
+    if live is not None and (sets != _EMPTY or not (removes or by_rule)):
         kinds.append((Kind.PATCH, sets))
-    if deltas:  # a sum does not need the record to be this commit's own
-        kinds.append((Kind.ADD_CREATE if live is None else Kind.ADD, deltas))
+    for kind, payload in by_rule:  # what merges does not need the record to be this commit's own
+        kinds.append((_CREATES[kind] if live is None and kind in _CREATES else kind, payload))
     return tuple(Op(kind, request.collection, request.key, payload) for kind, payload in kinds)
-
-
-def _split_counters(
-    sets: bytes, live: bytes | None, policy: CollectionPolicy
-) -> tuple[bytes, bytes | None]:
-    """What is set, and what is added so that counters get the values wanted."""
-    wanted = values.fields(sets)
-    counters = [name for name in wanted if policy.rule_of(name) is Rule.COUNTER]
-    if not counters:
-        return sets, None
-    had = values.fields(live) if live is not None else {}
-    deltas = {
-        name: str(values.integer(wanted.pop(name)) - values.integer(had.get(name, b"0"))).encode()
-        for name in counters
-    }
-    return values.join(wanted), values.join(deltas)

@@ -15,7 +15,7 @@ from sync import values
 from sync.commit import Outcome, OutcomeKind
 from sync.context import Author
 from sync.policy import CollectionPolicy, Granularity
-from sync.reduce import Add, Patch, Request, counters_set
+from sync.reduce import Patch, Request, differences, is_addition
 from sync.working import Working
 
 
@@ -28,18 +28,19 @@ def changed_since(
     concurrent = author.concurrent
     if concurrent(record.whole) or (record.gone is not None and concurrent(record.gone)):
         return True  # it came to be, was deleted or was replaced since
-    if isinstance(request, Add):
+    if is_addition(request):
         return False
     if not isinstance(request, Patch) or policy.granularity is Granularity.RECORD:
         return any(map(concurrent, record.writers))
-    if counters_set(request, policy):
+    if differences(request, policy):
         return True  # a sum has several writers: the newest may be seen and hide one that is not
     touched = (*values.fields(request.sets), *request.removes)
     return any(author.unseen(record.parts[name]) for name in touched if name in record.parts)
 
 
 _SAYS_ITSELF = frozenset(
-    {"EXPIRED", "LEVEL_NOT_PERMITTED", "REVISION_MISMATCH", "UNDECLARED_COLLECTION"}
+    {"EXPIRED", "INVARIANT_BROKEN", "LEVEL_NOT_PERMITTED", "REVISION_MISMATCH"}
+    | {"UNDECLARED_COLLECTION"}
 )
 """Reasons that say themselves what a caller has to do."""
 

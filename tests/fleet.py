@@ -244,6 +244,7 @@ class Edge:
         commit_id: bytes = b"",
         extra: Extra | None = None,
         emptying: int = 0,
+        actor: Actor = ROBOT,
     ) -> Commit:
         """Accepts a commit of an agent; `context` is of an earlier read, `emptying` the seq of a
         pending commit that this one overwrites wholly."""
@@ -265,7 +266,7 @@ class Edge:
             extra = Extra(preconditions=tuple(preconditions), retryable=bool(commit_id))
         made = Commit(
             commit_id or self.fresh_id(), self.last_seq, base, seen,
-            self.clock.stamp(self.hub.now_ms + self.clock_ms), ROBOT, tuple(ops), extra or NO_EXTRA,
+            self.clock.stamp(self.hub.now_ms + self.clock_ms), actor, tuple(ops), extra or NO_EXTRA,
         )  # fmt: skip
         self.pending.append(made)
         self.ids[made.seq] = made.id

@@ -29,6 +29,8 @@ from holdfast.client.commits import (
     Patch,
     Put,
     Receipt,
+    SetAdd,
+    SetRemove,
 )
 from holdfast.client.conflicts import (
     Conflict,
@@ -80,6 +82,8 @@ __all__ = [
     "Put",
     "Receipt",
     "Record",
+    "SetAdd",
+    "SetRemove",
     "Version",
     "Watch",
 ]

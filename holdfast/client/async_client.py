@@ -155,6 +155,25 @@ class AsyncClient:
         """Adds integers to counters: fields that the policy declares as such."""
         return self._receipt(await self._transport.run(self._writes.add(path, deltas, options)))
 
+    async def set_add(
+        self, path: str, field: str, elements: Iterable[Any], **options: Unpack[WriteOptions]
+    ) -> AsyncReceipt:
+        """Adds elements, each any JSON value, to a set: a field that the policy declares as such.
+
+        An addition wins over a removal that had not seen it.
+        """
+        return self._receipt(
+            await self._transport.run(self._writes.set_add(path, field, elements, options))
+        )
+
+    async def set_remove(
+        self, path: str, field: str, elements: Iterable[Any], **options: Unpack[WriteOptions]
+    ) -> AsyncReceipt:
+        """Removes elements from a set, as far as they were seen here."""
+        return self._receipt(
+            await self._transport.run(self._writes.set_remove(path, field, elements, options))
+        )
+
     async def commit(self, ops: Iterable[Op], **options: Unpack[CommitOptions]) -> AsyncReceipt:
         """Several operations on records of one space, all or none."""
         return self._receipt(await self._transport.run(self._writes.commit(ops, options)))

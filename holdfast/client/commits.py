@@ -46,7 +46,26 @@ class Add:
     deltas: Mapping[str, int]
 
 
-Op = Put | Patch | Delete | Add
+@dataclass(frozen=True, slots=True)
+class SetAdd:
+    """Adds elements, each any JSON value, to a set; the field must be declared with the rule
+    `set`. An addition wins over a removal that had not seen it."""
+
+    path: str
+    field: str
+    elements: tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SetRemove:
+    """Removes elements from a set, as far as the author has seen them added."""
+
+    path: str
+    field: str
+    elements: tuple[Any, ...]
+
+
+Op = Put | Patch | Delete | Add | SetAdd | SetRemove
 
 
 @dataclass(frozen=True, slots=True)

@@ -127,6 +127,20 @@ class Record:
         """
         return values.decode(self.json)
 
+    def siblings(self, field: str) -> list[Any]:
+        """The values of a field: several where they were written without knowing of each other (the
+        rule `siblings`), else the only one, or none if the field is not there.
+
+        Whoever has read them all writes the one that shall stand, with `based_on=record`.
+        """
+        value = self.value
+        if field not in value:
+            return []
+        shown = value[field]
+        if isinstance(shown, dict) and set(shown) == {SIBLINGS} and shown[SIBLINGS]:
+            return list(shown[SIBLINGS])
+        return [shown]
+
     @property
     def space(self) -> str:
         return self.path.split("/", 1)[0]
@@ -144,6 +158,9 @@ class Record:
         """The time of `stamp`, in UTC."""
         return datetime.fromtimestamp((self.stamp >> 16) / 1000, UTC)
 
+
+SIBLINGS = "$siblings"
+"""The only member of a field that shows several values."""
 
 JsonObject = Mapping[str, Any]
 

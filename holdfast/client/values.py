@@ -46,9 +46,19 @@ def encodable(text: str) -> str:
 
 def decode(text: str) -> dict[str, Any]:
     """The object of a text that a door sent. Integers are exact however long."""
-    value = json.loads(text, parse_int=_integer)
+    value = decode_any(text)
     assert isinstance(value, dict), "doors send objects"
     return value
+
+
+def decode_any(text: str) -> Any:
+    """The value of a text that a door sent. Integers are exact however long."""
+    return json.loads(text, parse_int=_integer)
+
+
+def same(one: object, other: object) -> bool:
+    """Whether two values have the same text."""
+    return not _differ(one, other)
 
 
 def diff(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from holdfast.client import values
 from holdfast.client.commits import (
@@ -20,6 +21,8 @@ from holdfast.client.commits import (
     OutcomeKind,
     Patch,
     Put,
+    SetAdd,
+    SetRemove,
 )
 from holdfast.client.paths import record_path
 from holdfast.client.records import (
@@ -106,9 +109,16 @@ def op_to(op: Op) -> pb.Op:
         message.patch.remove.extend(map(values.encodable, op.remove))
     elif isinstance(op, Delete):
         message.delete.SetInParent()
-    else:
+    elif isinstance(op, Add):
         _add_to(op, message.add)
+    else:
+        _set_to(op, message.set_add if isinstance(op, SetAdd) else message.set_remove)
     return message
+
+
+def _set_to(op: SetAdd | SetRemove, message: pb.SetAddOp | pb.SetRemoveOp) -> None:
+    message.field = values.encodable(op.field)
+    message.elements.extend(values.encode_field(element) for element in op.elements)
 
 
 def _add_to(op: Add, message: pb.AddOp) -> None:
@@ -268,6 +278,10 @@ def history_from(space: str, message: state.HistoryEntry) -> HistoryEntry:
     )
 
 
+def _elements(message: pb.SetAddOp | pb.SetRemoveOp) -> tuple[Any, ...]:
+    return tuple(values.decode_any(text) for text in message.elements)
+
+
 def op_from(space: str, message: pb.Op) -> Op | None:
     """The operation; None for one that is new to this client."""
     path = f"{space}/{message.collection}/{message.key}"
@@ -281,5 +295,9 @@ def op_from(space: str, message: pb.Op) -> Op | None:
             return Delete(path)
         case "add":
             return Add(path, dict(message.add.deltas))
+        case "set_add":
+            return SetAdd(path, message.set_add.field, _elements(message.set_add))
+        case "set_remove":
+            return SetRemove(path, message.set_remove.field, _elements(message.set_remove))
         case _:
             return None

@@ -13,7 +13,17 @@ from typing import Any
 
 from holdfast.client import values, wire
 from holdfast.client.call import Call, Steps, method
-from holdfast.client.commits import Add, Delete, Expect, Op, Patch, Put, Receipt
+from holdfast.client.commits import (
+    Add,
+    Delete,
+    Expect,
+    Op,
+    Patch,
+    Put,
+    Receipt,
+    SetAdd,
+    SetRemove,
+)
 from holdfast.client.limits import WRITE_TIMEOUT_S
 from holdfast.client.options import CommitOptions, WriteOptions
 from holdfast.client.paths import one_space
@@ -87,6 +97,18 @@ class Writes:
     def add(self, path: str, deltas: Mapping[str, int], options: WriteOptions) -> Steps[Receipt]:
         """See `AsyncClient.add`."""
         return self._one(Add(path, deltas), options)
+
+    def set_add(
+        self, path: str, field: str, elements: Iterable[Any], options: WriteOptions
+    ) -> Steps[Receipt]:
+        """See `AsyncClient.set_add`."""
+        return self._one(SetAdd(path, field, tuple(elements)), options)
+
+    def set_remove(
+        self, path: str, field: str, elements: Iterable[Any], options: WriteOptions
+    ) -> Steps[Receipt]:
+        """See `AsyncClient.set_remove`."""
+        return self._one(SetRemove(path, field, tuple(elements)), options)
 
     def commit(self, ops: Iterable[Op], options: CommitOptions) -> Steps[Receipt]:
         """See `AsyncClient.commit`."""
@@ -188,18 +210,31 @@ def _reduced(path: str, value: JsonObject | str, options: WriteOptions) -> Patch
     return Patch(path, sets, remove)
 
 
+def _elements(path: str, name: str, had: list[Any], wanted: list[Any]) -> list[Op]:
+    """What makes one set of another."""
+    more = tuple(one for one in wanted if not any(values.same(one, other) for other in had))
+    gone = tuple(one for one in had if not any(values.same(one, other) for other in wanted))
+    ops: list[Op] = [SetAdd(path, name, more)] if more else []
+    return [*ops, SetRemove(path, name, gone)] if gone else ops
+
+
 def _with_additions(
     patch: Patch, mismatch: RevisionMismatch, options: WriteOptions
 ) -> tuple[Op, ...] | None:
-    """The patch with its counters as additions to what was read, or None if there are none."""
-    names = json.loads(mismatch.metadata.get("counters", "[]"))
+    """The patch with its counters and sets as what it adds to what was read, and takes away; None
+    if it has neither."""
+    counters = json.loads(mismatch.metadata.get("counters", "[]"))
+    sets_named = json.loads(mismatch.metadata.get("sets", "[]"))
     read = options.get("based_on")
-    if not names or not isinstance(read, Record):
+    if not (counters or sets_named) or not isinstance(read, Record):
         return None
     sets = values.decode(patch.set) if isinstance(patch.set, str) else dict(patch.set)
     had = {} if read.deleted else read.value
-    deltas = {name: sets.pop(name) - had.get(name, 0) for name in names if name in sets}
-    ops: list[Op] = [Add(patch.path, deltas)]
+    deltas = {name: sets.pop(name) - had.get(name, 0) for name in counters if name in sets}
+    ops: list[Op] = [Add(patch.path, deltas)] if deltas else []
+    for name in sets_named:
+        if name in sets:
+            ops += _elements(patch.path, name, had.get(name, []), sets.pop(name))
     if sets or patch.remove:
         ops.insert(0, Patch(patch.path, sets, patch.remove))
     return tuple(ops)

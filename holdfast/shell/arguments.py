@@ -115,6 +115,11 @@ def additions(words: Sequence[str]) -> dict[str, int]:
     return found
 
 
+def element(word: str) -> Any:
+    """An element of a set: a JSON value, or a text."""
+    return json.loads(_json_text(word))
+
+
 def pairs(words: Sequence[str], remedy: str) -> dict[str, str]:
     """Texts by name, from NAME=TEXT. Raises click.UsageError."""
     found: dict[str, str] = {}

@@ -186,7 +186,7 @@ def version_words(record: Record) -> str:
 
 def op_document(op: Op) -> Document:
     """What a commit does to one record."""
-    from holdfast.client import Add, Patch, Put
+    from holdfast.client import Add, Patch, Put, SetAdd, SetRemove
 
     match op:
         case Put(path, value):
@@ -195,6 +195,10 @@ def op_document(op: Op) -> Document:
             return {"op": "patch", "path": path, "set": sets, "remove": list(remove)}
         case Add(path, deltas):
             return {"op": "add", "path": path, "deltas": dict(deltas)}
+        case SetAdd(path, field, elements):
+            return {"op": "set_add", "path": path, "field": field, "elements": list(elements)}
+        case SetRemove(path, field, elements):
+            return {"op": "set_remove", "path": path, "field": field, "elements": list(elements)}
     return {"op": "delete", "path": op.path}
 
 

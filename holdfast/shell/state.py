@@ -1,4 +1,4 @@
-"""get, put, patch, delete, add, list, watch, history: the same at an edge and at a hub."""
+"""What is written and read of state, by the same commands at an edge and at a hub."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from holdfast.shell.arguments import (
     DURATION,
     additions,
     default_actor,
+    element,
     json_object,
 )
 from holdfast.shell.doors import HUB, Door
@@ -34,7 +35,7 @@ FILTER = "A CEL expression over `value` and `key`, such as \"value.state == 'idl
 
 def commands(door: Door) -> list[click.Command]:
     """All of them, for one kind of daemon."""
-    makers = (_get, _put, _patch, _delete, _add, _list, _watch, _history)
+    makers = (_get, _put, _patch, _delete, _add, _set_add, _set_remove, _list, _watch, _history)
     return [make(door) for make in makers]
 
 
@@ -322,3 +323,44 @@ def _add(door: Door) -> click.Command:
         )
 
     return add
+
+
+def _set_add(door: Door) -> click.Command:
+    @click.command("set-add", epilog=epilog(f"{door.program} set-add default/tasks/7 tags urgent"))
+    @click.argument("path", metavar="SPACE/COLLECTION/KEY")
+    @click.argument("field")
+    @click.argument("elements", nargs=-1, required=True)
+    @_writes(door)
+    def set_add(
+        path: str, field: str, elements: tuple[str, ...], client: Client, output: Output,
+        **options: Any,
+    ) -> int:  # fmt: skip
+        """Add elements to a set: a field that the policy of the collection declares as such. An
+        element that is not JSON is a text."""
+        added = map(element, elements)
+        return printing.receipt(
+            client.set_add(path, field, added, **_conditions(options)), output, options
+        )
+
+    return set_add
+
+
+def _set_remove(door: Door) -> click.Command:
+    @click.command(
+        "set-remove", epilog=epilog(f"{door.program} set-remove default/tasks/7 tags urgent")
+    )
+    @click.argument("path", metavar="SPACE/COLLECTION/KEY")
+    @click.argument("field")
+    @click.argument("elements", nargs=-1, required=True)
+    @_writes(door)
+    def set_remove(
+        path: str, field: str, elements: tuple[str, ...], client: Client, output: Output,
+        **options: Any,
+    ) -> int:  # fmt: skip
+        """Remove elements from a set, as far as they were seen here."""
+        gone = map(element, elements)
+        return printing.receipt(
+            client.set_remove(path, field, gone, **_conditions(options)), output, options
+        )
+
+    return set_remove

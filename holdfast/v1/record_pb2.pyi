@@ -321,7 +321,12 @@ Global___Version: _TypeAlias = Version  # noqa: Y015
 
 @_typing.final
 class Record(_message.Message):
-    """One record: a JSON object under space/collection/key."""
+    """One record: a JSON object under space/collection/key.
+
+    A field with the rule `siblings` that was written several times without one
+    writer knowing of the other is an object with the one member `$siblings`: an
+    array of the values, in the order in which the hub decided them.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -486,7 +491,9 @@ Global___AddOp: _TypeAlias = AddOp  # noqa: Y015
 
 @_typing.final
 class SetAddOp(_message.Message):
-    """Adds members to a field with the rule `set`. Not implemented yet: refused."""
+    """Adds elements to a field with the rule `set`. An addition wins over a removal
+    that had not seen it.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -496,7 +503,7 @@ class SetAddOp(_message.Message):
     """The field."""
     @_builtins.property
     def elements(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """JSON values to add."""
+        """JSON values to add, at least one."""
 
     def __init__(
         self,
@@ -514,7 +521,9 @@ Global___SetAddOp: _TypeAlias = SetAddOp  # noqa: Y015
 
 @_typing.final
 class SetRemoveOp(_message.Message):
-    """Removes members that the author has seen. Not implemented yet: refused."""
+    """Removes elements from a field with the rule `set`, as far as the author has
+    seen them added.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -524,7 +533,7 @@ class SetRemoveOp(_message.Message):
     """The field."""
     @_builtins.property
     def elements(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """JSON values to remove."""
+        """JSON values to remove, at least one."""
 
     def __init__(
         self,
@@ -637,11 +646,11 @@ class Op(_message.Message):
 
     @_builtins.property
     def set_add(self) -> Global___SetAddOp:
-        """Add to a set. Not implemented yet: refused."""
+        """Add to a set."""
 
     @_builtins.property
     def set_remove(self) -> Global___SetRemoveOp:
-        """Remove from a set. Not implemented yet: refused."""
+        """Remove from a set."""
 
     @_builtins.property
     def splice(self) -> Global___SpliceOp:

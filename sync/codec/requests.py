@@ -12,14 +12,15 @@ from dataclasses import dataclass
 import orjson
 
 from holdfast.v1 import record_pb2, state_service_pb2
-from sync import names, values
+from sync import members, names, values
 from sync.apply import names_of
+from sync.canonical_json import canonical_value
 from sync.codec.blocks import precondition_from
 from sync.commit import Actor, ActorKind, Kind, Op, OpId, Outcome, Precondition
 from sync.consistency import Bound, ReadLevel
 from sync.levels import MAX_BOUND, NO_WRITE_BOUND, Level, WriteBound
 from sync.position import ID_BYTES, MAX_NUMBER, Position
-from sync.reduce import Add, Delete, Patch, Put, Request
+from sync.reduce import Add, Delete, Patch, Put, Request, SetAdd, SetRemove
 
 MAX_OPS = 1_000
 """Operations of a commit: one message, one page of a log."""
@@ -167,9 +168,21 @@ def _request_from(op: record_pb2.Op) -> Request:
         if not op.add.deltas:
             raise BadRequest("MALFORMED_REQUEST", "add.deltas: at least one field")
         return Add(collection, key, values.canonical(orjson.dumps(dict(op.add.deltas))))
+    if which == "set_add":
+        return SetAdd(collection, key, _elements(op.set_add))
+    if which == "set_remove":
+        return SetRemove(collection, key, _elements(op.set_remove))
     if which is None:
         raise BadRequest("MALFORMED_REQUEST", f"the operation on {collection}/{key} does nothing")
     raise BadRequest("OP_NOT_IMPLEMENTED", f"{which} is not implemented in this version")
+
+
+def _elements(message: record_pb2.SetAddOp | record_pb2.SetRemoveOp) -> bytes:
+    """The elements of an operation on a set, as field -> array of their texts."""
+    if not message.elements:
+        raise BadRequest("MALFORMED_REQUEST", "elements: at least one JSON value")
+    texts = [canonical_value(text) for text in message.elements]
+    return values.join({message.field: members.array(sorted(set(texts)))})
 
 
 def _precondition_from(message: record_pb2.Precondition) -> Precondition:
@@ -261,14 +274,32 @@ def context_to(epoch: int, base: int, seen: Iterable[tuple[bytes, int]]) -> reco
 
 def ops_to(ops: Sequence[Op]) -> list[record_pb2.Op]:
     """Reduced operations as people and programs read them; those without effect are left out."""
-    return [_op_to(op) for op in ops if op.kind != Kind.NONE]
+    shown: list[record_pb2.Op] = []
+    for op in ops:
+        if op.kind in (Kind.SET_ADD, Kind.SET_ADD_CREATE, Kind.SET_REMOVE):
+            shown += _set_ops_to(op)
+        elif op.kind != Kind.NONE:
+            shown.append(_op_to(op))
+    return shown
+
+
+def _set_ops_to(op: Op) -> list[record_pb2.Op]:
+    """One operation for each set, since the interface has one field in each."""
+    shown = []
+    for name, array in values.fields(op.payload).items():
+        message = record_pb2.Op(collection=op.collection, key=op.key)
+        action = message.set_remove if op.kind == Kind.SET_REMOVE else message.set_add
+        action.field = name
+        action.elements.extend(text.decode() for text in members.elements(array))
+        shown.append(message)
+    return shown
 
 
 def _op_to(op: Op) -> record_pb2.Op:
     message = record_pb2.Op(collection=op.collection, key=op.key)
     if op.kind in (Kind.CREATE, Kind.REPLACE, Kind.PUT):
         message.put.json = op.payload.decode()
-    elif op.kind == Kind.PATCH:
+    elif op.kind in (Kind.PATCH, Kind.MAX, Kind.MAX_CREATE, Kind.MIN, Kind.MIN_CREATE):
         message.patch.json = op.payload.decode()
     elif op.kind == Kind.REMOVE:
         message.patch.json = "{}"

@@ -162,9 +162,13 @@ REQUESTS = {
     "a bound without end": (
         _commit(GOOD, bound=pb.WriteBound(max_pending=1 << 60)), "MALFORMED_REQUEST",
     ),
-    "set-add": (_commit(_op(set_add=record_pb2.SetAddOp(field="n"))), "OP_NOT_IMPLEMENTED"),
-    "set-remove": (
-        _commit(_op(set_remove=record_pb2.SetRemoveOp(field="n"))), "OP_NOT_IMPLEMENTED",
+    "nothing to add": (_commit(_op(set_add=record_pb2.SetAddOp(field="n"))), "MALFORMED_REQUEST"),
+    "two elements in one": (
+        _commit(_op(set_remove=record_pb2.SetRemoveOp(field="n", elements=["1,2"]))),
+        "INVALID_JSON",
+    ),
+    "a set that is none": (
+        _commit(_op(set_add=record_pb2.SetAddOp(field="n", elements=["1"]))), "RULE_MISMATCH",
     ),
     "splice": (_commit(_op(splice=record_pb2.SpliceOp(field="n"))), "OP_NOT_IMPLEMENTED"),
     "one good, one not built": (

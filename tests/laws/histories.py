@@ -15,7 +15,16 @@ from holdfast.host.door import Refusal
 from sync.batch import Batch
 from sync.commit import Precondition
 from sync.policy import CollectionPolicy, DeleteRule, Granularity, Policies, Rule, Ruling
-from sync.reduce import Add, Delete, Patch, Put, Request, RuleMismatch
+from sync.reduce import (
+    Add,
+    Delete,
+    Patch,
+    Put,
+    Request,
+    RuleMismatch,
+    SetAdd,
+    SetRemove,
+)
 from sync.values import InvalidValue
 from tests.fleet import Edge, Hub
 
@@ -23,6 +32,11 @@ COLLECTIONS = {
     "robots": '{"fields":{"n":"counter"}}',
     "jobs": '{"deletes":"edit_wins","fields":{"n":"counter"}}',
     "plans": '{"granularity":"record"}',
+    "works": '{"deletes":"edit_wins","fields":{"a":"ask","d":{"expr":"base == null ? CONFLICT :'
+    ' (ours > theirs ? ours : ours + theirs)","rule":"expr"},"f":"first","h":"max","l":"min","o":'
+    '{"kind":"human","rule":"owner"},"p":{"rule":"priority"},"q":"siblings","s":{"order":["new",'
+    '"busy","done"],"rule":"rank"},"t":"set"},"invariants":{"few":"!has(value.t) || size(value.t)'
+    ' < 6"}}',
 }
 KEYS = ("r1", "r2")
 
@@ -31,8 +45,32 @@ VALUES = st.sampled_from(
 )
 SETS = st.sampled_from([b"{}", b'{"x":4}', b'{"x":5,"z":[1]}', b'{"n":9}', b'{"y":"a"}'])
 REMOVES = st.sampled_from([(), ("x",), ("n", "y")])
-PLACE = (st.sampled_from(sorted(COLLECTIONS)), st.sampled_from(KEYS))
+PLACE = (st.sampled_from(["jobs", "plans", "robots"]), st.sampled_from(KEYS))
+_WORKS = (st.just("works"), st.sampled_from(KEYS))
+_MEMBERS = {
+    "a": ("1", "2"), "d": ("1", "2", "3.5", "18446744073709551616"), "f": ("1", "2"),
+    "h": ("9007199254740992", "9007199254740993", "1.0", "1"), "l": ("-1", "-1.0", "5"),
+    "p": ('"run"', '"stop"'), "q": ("1", "1.0", '"a"'), "s": ('"new"', '"busy"', '"done"'),
+    "t": ('["a"]', '["a","b",1]', '["b",1.0]'), "x": ("1", "2"),
+}  # fmt: skip
+OBJECTS = st.fixed_dictionaries(
+    {}, optional={name: st.sampled_from(texts) for name, texts in _MEMBERS.items()}
+).map(lambda found: "{" + ",".join(f'"{n}":{t}' for n, t in sorted(found.items())) + "}")
+ELEMENTS = st.sampled_from([b'{"t":["a"]}', b'{"t":["b","c"]}', b'{"t":[1,1.0]}'])
+WORKS: st.SearchStrategy[Request] = st.one_of(
+    st.builds(Put, *_WORKS, OBJECTS.map(str.encode)),
+    st.builds(Patch, *_WORKS, OBJECTS.map(str.encode)),
+    st.builds(Patch, *_WORKS, st.just(b"{}"), st.sampled_from([("h",), ("q", "t"), ("d", "p")])),
+    st.builds(Patch, *_WORKS, st.just(b'{"o":1}')),
+    st.builds(SetAdd, *_WORKS, ELEMENTS),
+    st.builds(SetRemove, *_WORKS, ELEMENTS),
+    st.builds(Delete, *_WORKS),
+)
+"""What writes the fields of all rules."""
+
 REQUESTS: st.SearchStrategy[Request] = st.one_of(
+    WORKS,
+    WORKS,
     st.builds(Put, *PLACE, VALUES),
     st.builds(Patch, *PLACE, SETS, REMOVES),
     st.builds(Delete, *PLACE),

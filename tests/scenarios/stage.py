@@ -3,11 +3,12 @@
 One command on a line, its answer below `----`:
 
     edge NAME [+3d|-1y]              an edge, with a clock that is wrong by so much
-    NAME put|patch|delete|add PATH [JSON] [-FIELD ...] [; the same again ...]
-         [seen READ] [if PATH exists|absent|is READ] [id ID] [emptying SEQ]
-                                     a commit; `seen` is what its author had read, `if` what must
-                                     be true, `id` an id that the client chose to be able to retry,
-                                     `emptying` the pending commit that this one overwrites wholly
+    NAME put|patch|delete|add|set-add|set-remove PATH [JSON] [-FIELD ...] [; the same again ...]
+         [as KIND] [seen READ] [if PATH exists|absent|is READ] [id ID] [emptying SEQ]
+                                     a commit; `as` is the kind of its author (robot), `seen` is
+                                     what its author had read, `if` what must be true, `id` an id
+                                     that the client chose to be able to retry, `emptying` the
+                                     pending commit that this one overwrites wholly
     NAME reads PATH as READ          remembers what was shown, and says it
     hub put|patch|...                the same at the hub's own door
     policy COLLECTION JSON           a record of the reserved collection
@@ -35,19 +36,28 @@ from sync import actions as a
 from sync import messages as m
 from sync.batch import batch_of
 from sync.clock import BootInstant
-from sync.commit import Precondition, Version
+from sync.commit import Actor, ActorKind, Precondition, Version
 from sync.context import Part
 from sync.edge_session import EdgeSession
 from sync.hub_session import HubSession
 from sync.policy import InvalidPolicy
 from sync.position import NOWHERE
-from sync.reduce import Add, Delete, Patch, Put, Request, RuleMismatch
+from sync.reduce import (
+    Add,
+    Delete,
+    Patch,
+    Put,
+    Request,
+    RuleMismatch,
+    SetAdd,
+    SetRemove,
+)
 from sync.values import InvalidValue, canonical
 from sync.working import Conflict
-from tests.fleet import LINEAGE, SPACE, Edge, Hub, Replica, name_of
+from tests.fleet import LINEAGE, ROBOT, SPACE, Edge, Hub, Replica, name_of
 
 UNITS_MS = {"s": 1_000, "h": 3_600_000, "d": 86_400_000, "y": 31_536_000_000}
-VERBS = ("put", "patch", "delete", "add")
+VERBS = ("put", "patch", "delete", "add", "set-add", "set-remove")
 NOW = BootInstant(1)
 
 
@@ -68,6 +78,7 @@ class Asked:
     seen: Read | None = None
     commit_id: bytes = b""
     emptying: int = 0
+    actor: Actor = ROBOT
 
 
 @dataclass
@@ -99,6 +110,9 @@ class Stage:
             word = rest.popleft()
             if word in VERBS:
                 asked.requests.append(_request(word, rest))
+            elif word == "as":
+                kind = rest.popleft()
+                asked.actor = Actor(f"{kind}-1", ActorKind[kind.upper()])
             elif word == "seen":
                 asked.seen = self.reads[rest.popleft()]
             elif word == "emptying":
@@ -132,6 +146,7 @@ class Stage:
         made = edge.write(
             *asked.requests, preconditions=asked.conditions, commit_id=asked.commit_id,
             context=asked.seen.context if asked.seen else None, emptying=asked.emptying,
+            actor=asked.actor,
         )  # fmt: skip
         ops = " ".join(f"{op.kind.name} {op.payload.decode()}".strip() for op in made.ops)
         return [f"{_name(edge.origin)}.{made.seq} pending: {ops}"]
@@ -151,8 +166,8 @@ class Stage:
         self.reads[name] = Read((base, seen), version)
         return [_text(value)]
 
-    def _do_policy(self, collection: str, text: str) -> list[str]:
-        self.hub.set_policy(collection, text)
+    def _do_policy(self, collection: str, *text: str) -> list[str]:
+        self.hub.set_policy(collection, canonical(" ".join(text)).decode())
         return [f"at {self.hub.revision}"]
 
     # -- edges ---------------------------------------------------------------
@@ -249,6 +264,10 @@ class Stage:
         kept, lost = (ours, theirs) if row.winner == "ours" else (theirs, ours)
         place = f"{row.collection}/{row.key}" + (f" {row.field}" if row.field else "")
         why = f"{row.kind}, {row.reason or row.algorithm}, {row.state}"
+        if row.winner == "merged":
+            return (
+                f"{row.revision}: {place}: made {_text(row.result)} of {ours} and {theirs} ({why})"
+            )
         return f"{row.revision}: {place}: kept {kept}; lost {lost} ({why})"
 
     def _part(self, part: Part | None) -> str:
@@ -308,7 +327,11 @@ def _request(verb: str, rest: deque[str]) -> Request:
         removes.append(rest.popleft()[1:])
     if verb == "patch":
         return Patch(collection, key, value, tuple(removes))
-    return Put(collection, key, value) if verb == "put" else Add(collection, key, value)
+    if verb == "put":
+        return Put(collection, key, value)
+    if verb == "add":
+        return Add(collection, key, value)
+    return (SetAdd if verb == "set-add" else SetRemove)(collection, key, value)
 
 
 def _said(answer: m.PushResult | m.PushRefused) -> str:

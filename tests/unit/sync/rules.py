@@ -54,6 +54,14 @@ def add(value: str, key: str = "r1", collection: str = "robots") -> Op:
     return Op(Kind.ADD, collection, key, value.encode())
 
 
+def set_add(value: str, key: str = "r1", collection: str = "robots") -> Op:
+    return Op(Kind.SET_ADD, collection, key, value.encode())
+
+
+def set_remove(value: str, key: str = "r1", collection: str = "robots") -> Op:
+    return Op(Kind.SET_REMOVE, collection, key, value.encode())
+
+
 def add_create(value: str, key: str = "r1", collection: str = "robots") -> Op:
     return Op(Kind.ADD_CREATE, collection, key, value.encode())
 
@@ -99,6 +107,7 @@ class Table:
         seen: int = 0,
         stamp: int | None = None,
         extra: Extra = NO_EXTRA,
+        kind: ActorKind = ActorKind.ROBOT,
     ) -> Decision:
         """Decides the next commit of an origin."""
         seq = self.seqs[letter] = self.seqs.get(letter, 0) + 1
@@ -106,7 +115,9 @@ class Table:
         self.revision += 1
         stamp = self.stamp + 1 if stamp is None else stamp
         self.stamp = max(self.stamp, stamp)
-        row = Commit(commit_id(letter, seq), seq, base, seen, stamp, ROBOT, ops, extra)
+        row = Commit(
+            commit_id(letter, seq), seq, base, seen, stamp, Actor(letter, kind), ops, extra
+        )
         batch = batch_of(SPACE, origin(letter), 1, [row])
         number = self.LETTERS.index(letter) + 1
         made = self.resolver.decide(batch, number, self.revision, (stamp,), (base,))
