@@ -136,12 +136,16 @@ class AdminService:
             raise Refusal(error.reason, str(error)) from error
         if len(request.request_id) not in (0, ID_BYTES):
             raise Refusal("MALFORMED_REQUEST", f"request_id: {ID_BYTES} bytes, or none")
+        actor = convert.actor_from(request.actor)
+        if request.validate_only:
+            checked = pb.Policy(collection=request.policy.collection, json=value.decode())
+            return pb.SetPolicyResponse(policy=checked)
         unchanged = await self._unchanged(space, key, request.policy.revision)
         receipt = await self._ingest.submit(
             Requested(
                 space=space,
                 requests=(Put(POLICIES, key, value),),
-                actor=convert.actor_from(request.actor),
+                actor=actor,
                 commit_id=request.request_id or secrets.token_bytes(ID_BYTES),
                 preconditions=unchanged,
                 retryable=bool(request.request_id),

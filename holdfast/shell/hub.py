@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from holdfast.host.commands import epilog, output_option
-from holdfast.host.output import Output, Verbatim
-from holdfast.shell import printing
-from holdfast.shell.arguments import ACTOR, ACTOR_VARIABLE, default_actor, json_object
+from holdfast.host.output import Output
+from holdfast.shell import policies, printing
 from holdfast.shell.doors import Door
 
 if TYPE_CHECKING:
@@ -32,7 +31,7 @@ SPACE_COLUMNS = ("space", "revision", "records", "conflicts", "open", "collectio
 
 def commands(door: Door) -> list[click.Command]:
     """All of them."""
-    return [make(door) for make in (_status, _edges, _spaces, _policies)]
+    return [make(door) for make in (_status, _edges, _spaces, policies.commands)]
 
 
 def _status(door: Door) -> click.Command:
@@ -123,111 +122,3 @@ def _space_row(info: printing.Document) -> tuple[printing.Document, Sequence[Any
         info["open_conflicts"],
         ", ".join(digests),
     )
-
-
-# -- policies ----------------------------------------------------------------------------------
-
-
-def _policies(door: Door) -> click.Group:
-    @click.group(
-        "policies",
-        epilog=epilog(
-            "cloud-hub policies list default",
-            "cloud-hub policies get default/tasks",
-            'cloud-hub policies set default/tasks \'{"fields": {"done": "counter"}}\'',
-        ),
-    )
-    def policies() -> None:
-        """How concurrent writes are merged, by collection, and how a space is treated."""
-
-    for make in (_policies_list, _policies_get, _policies_set):
-        policies.add_command(make(door))
-    return policies
-
-
-def _policies_list(door: Door) -> click.Command:
-    @click.command("list", epilog=epilog("cloud-hub policies list default"))
-    @click.argument("space", default="default")
-    @door.takes_client
-    @output_option
-    def list_(space: str, client: Client, output: Output) -> None:
-        """List the policies that were set in a space. JSON: one object a line."""
-        from holdfast.shell import asking
-        from holdfast.v1 import admin_service_pb2 as pb
-
-        request = pb.ListPoliciesRequest(space=space)
-        found = asking.pages(client, "AdminService.ListPolicies", request, "policies")
-        printing.show(output, ("of", "revision", "policy"), _policy_rows(space, found))
-
-    return list_
-
-
-def _policy_rows(
-    space: str, found: Iterable[Any]
-) -> Iterable[tuple[printing.Document, Sequence[Any]]]:
-    for one in found:
-        document = _policy(space, one)
-        yield document, (document["of"], document["revision"], document["policy"])
-
-
-def _policy(space: str, policy: Any) -> printing.Document:
-    of = f"{space}/{policy.collection}" if policy.collection else space
-    return {"of": of, "revision": policy.revision, "policy": Verbatim(policy.json)}
-
-
-def _policies_get(door: Door) -> click.Command:
-    @click.command("get", epilog=epilog("cloud-hub policies get default/tasks"))
-    @click.argument("place", metavar="SPACE[/COLLECTION]")
-    @door.takes_client
-    @output_option
-    def get(place: str, client: Client, output: Output) -> None:
-        """Show the policy in force of a collection, or of a space; revision 0: the default."""
-        from holdfast.shell import asking
-        from holdfast.v1 import admin_service_pb2 as pb
-
-        space, _, collection = place.partition("/")
-        request = pb.GetPolicyRequest(space=space, collection=collection)
-        answer = asking.ask(client, "AdminService.GetPolicy", request)
-        output.facts(_policy(space, answer.policy))
-
-    return get
-
-
-def _policies_set(door: Door) -> click.Command:
-    examples = (
-        'cloud-hub policies set default/tasks \'{"fields": {"done": "counter"}}\'',
-        "cloud-hub policies set plant-7 priority=control",
-    )
-
-    @click.command("set", epilog=epilog(*examples))
-    @click.argument("place", metavar="SPACE[/COLLECTION]")
-    @click.argument("policy", nargs=-1, required=True)
-    @click.option(
-        "--if-revision", type=click.IntRange(min=0), default=0,
-        help="Only if the policy in force is of this revision.",
-    )  # fmt: skip
-    @click.option(
-        "--actor", type=ACTOR, envvar=ACTOR_VARIABLE, default=default_actor,
-        metavar="ID[:KIND]", show_default="HOLDFAST_ACTOR, or the user's name",
-        help="Who sets it; the kind is human, robot, ai or system.",
-    )  # fmt: skip
-    @door.takes_client
-    @output_option
-    def set_(
-        place: str, policy: tuple[str, ...], if_revision: int, actor: tuple[str, str],
-        client: Client, output: Output,
-    ) -> None:  # fmt: skip
-        """Set the whole policy of a collection, or of a space: members not named are the default.
-
-        It is a commit of the space and concerns what is decided after it. POLICY is a JSON object,
-        "-" for one on standard input, or NAME=VALUE pairs.
-        """
-        from holdfast.shell import asking
-
-        space, _, collection = place.partition("/")
-        text = json_object(policy)
-        request = asking.policy_request(space, collection, text, if_revision, actor)
-        answer = asking.ask(client, "AdminService.SetPolicy", request)
-        output.facts(_policy(space, answer.policy))
-
-    return set_

@@ -491,10 +491,13 @@ class SetPolicyRequest(_message.Message):
     POLICY_FIELD_NUMBER: _builtins.int
     ACTOR_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     space: _builtins.str
     """Name of the space."""
     request_id: _builtins.bytes
     """16 random bytes that make a retry safe, or empty."""
+    validate_only: _builtins.bool
+    """Only checks the policy; nothing is set, and the answer has revision zero."""
     @_builtins.property
     def policy(self) -> Global___Policy:
         """The policy; its revision, if not zero, must be the one in force."""
@@ -510,10 +513,11 @@ class SetPolicyRequest(_message.Message):
         policy: Global___Policy | None = ...,
         actor: _record_pb2.Actor | None = ...,
         request_id: _builtins.bytes = ...,
+        validate_only: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "policy", b"policy"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "policy", b"policy", "request_id", b"request_id", "space", b"space"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "policy", b"policy", "request_id", b"request_id", "space", b"space", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

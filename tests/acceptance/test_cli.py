@@ -116,7 +116,7 @@ def test_counters_are_declared_at_the_hub_and_added_to_at_the_edge(doors: Doors)
     ok(doors.edge("add", "default/tasks/7", "done=2"))
     ok(doors.edge("add", "default/tasks/7", "done=-1", "--wait"))
     assert ok(doors.at_hub("get", "default/tasks/7", "--json")).json["value"] == {"done": 1}
-    shown = ok(doors.at_hub("policies", "get", "default/tasks", "--json")).json
+    shown = ok(doors.at_hub("policies", "show", "default/tasks", "--json")).json
     assert shown["policy"] == {"fields": {"done": "counter"}}
     listed = ok(doors.at_hub("policies", "list", "default", "--json")).lines
     assert shown in listed

@@ -25,7 +25,15 @@ POLICIES = {
     "tallies": {"fields": {"sum": "counter"}},
     "carts": {"fields": {"sum": "counter"}},
     "poses": {"granularity": "record"},
-    "notes": {"deletes": "edit_wins"},
+    "notes": {
+        "deletes": "edit_wins",
+        "fields": {
+            "a": "siblings",
+            "b": {"rule": "priority"},
+            "c": "ask",
+            "d": {"rule": "expr", "expr": "ours == theirs ? ours : (base == ours ? theirs : ours)"},
+        },
+    },
     "telemetry": {"coalesce": True},
 }
 """`tallies` are only added to, so their sums can be told from what was acknowledged."""
