@@ -18,11 +18,13 @@ from cloud_hub.origins import Watermark
 from cloud_hub.repeats import First
 from cloud_hub.submissions import AuthorContext, Requested
 from holdfast.host.door import Refusal
+from sync import values
 from sync.apply import apply
 from sync.batch import MAX_PAYLOAD_BYTES
 from sync.commit import Op
 from sync.context import Author
 from sync.levels import Level, NotPermitted, level_of_write
+from sync.members import siblings
 from sync.policy import (
     POLICIES,
     RESERVED_PREFIX,
@@ -30,6 +32,7 @@ from sync.policy import (
     Granularity,
     InvalidPolicy,
     Policies,
+    Rule,
 )
 from sync.position import Lineage, Position
 from sync.reduce import (
@@ -133,6 +136,8 @@ class Judge:
         live = self._views.get(key, record.live if record else None)
         if key not in self._views and item.context is not None and record is not None:
             live = self._checked(request, policy, record, item.context, level)
+        if level is Level.STRONG and item.context is None:
+            self._check_siblings(request, record, policy)
         try:
             reduced = reduce(request, live, policy)
             for op in reduced:
@@ -144,6 +149,19 @@ class Judge:
             self._check_policy(request.key, live)
         self._views[key] = live
         return reduced
+
+    def _check_siblings(
+        self, request: Request, record: Working | None, policy: CollectionPolicy
+    ) -> None:
+        """A blind write would take away values that its author has never seen."""
+        if record is None or record.deleted or not isinstance(request, Put | Patch):
+            return
+        named = values.fields(request.value if isinstance(request, Put) else request.sets)
+        had = values.fields(record.value)
+        for name in policy.fields_with(named, Rule.SIBLINGS):
+            if name in had and len(siblings(had[name])) > 1:
+                text = f"{request.collection}/{request.key}: {name!r} shows several values"
+                raise Refusal("REFUSED_BY_RULE", f"{text}: read them, and write on that")
 
     def _check_owner(self, item: Requested, op: Op, policy: CollectionPolicy) -> None:
         fault = trespass(op.kind, op.payload, policy, item.actor.kind)

@@ -15,10 +15,16 @@ import orjson
 
 from sync.context import Part, Piece, Several, Stamped, Tracked
 
+_PLAIN = {Part}
+
 
 def encoded(stamps: dict[str, Stamped]) -> bytes | None:
     """The stamps of a record; nothing if there are none."""
-    return orjson.dumps(stamps, _named) if stamps else None
+    if not stamps:
+        return None
+    # Nearly all records have plain stamps only, and what makes tuples of those is no Python.
+    plain = set(map(type, stamps.values())) == _PLAIN
+    return orjson.dumps(stamps, tuple if plain else _named)
 
 
 def decoded(text: bytes | None) -> dict[str, Stamped]:

@@ -18,7 +18,7 @@ from sync.apply import removal
 from sync.batch import MAX_PAYLOAD_BYTES
 from sync.commit import Commit, Kind, Op
 from sync.policy import RESERVED_PREFIX
-from sync.reduce import Add, Delete, Put, Request
+from sync.reduce import Add, Delete, Put, Request, SetAdd, SetRemove
 
 
 def draft(judge: Judge, write: Write, commit_id: bytes, claimed: int) -> Draft:
@@ -46,6 +46,10 @@ def _asked(request: Request) -> Iterator[Op]:
             yield Op(Kind.DELETE, *name)
         case Add():
             yield Op(Kind.ADD, *name, request.deltas)
+        case SetAdd():
+            yield Op(Kind.SET_ADD, *name, request.elements)
+        case SetRemove():
+            yield Op(Kind.SET_REMOVE, *name, request.elements)
         case _:
             if request.sets != b"{}" or not request.removes:
                 yield Op(Kind.PATCH, *name, request.sets)

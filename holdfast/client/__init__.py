@@ -38,6 +38,7 @@ from holdfast.client.conflicts import (
     ConflictSide,
     ConflictState,
 )
+from holdfast.client.policies import Policy
 from holdfast.client.records import (
     Actor,
     ActorKind,
@@ -78,6 +79,7 @@ __all__ = [
     "Outcome",
     "OutcomeKind",
     "Patch",
+    "Policy",
     "Position",
     "Put",
     "Receipt",

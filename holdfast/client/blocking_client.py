@@ -22,6 +22,7 @@ from holdfast.client.conflicts import (
 )
 from holdfast.client.limits import CONNECT_TIMEOUT_S, READ_TIMEOUT_S, WAIT_TIMEOUT_S
 from holdfast.client.options import CommitOptions, LevelOptions, ReadOptions, WriteOptions
+from holdfast.client.policies import Policies, Policy
 from holdfast.client.reads import Listing, Reads
 from holdfast.client.records import Actor, JsonObject, Position, Record
 from holdfast.client.session import Session
@@ -79,6 +80,7 @@ class Client:
         self._writes = Writes(self._actor, self._session)
         self._reads = Reads(self._session, levels)
         self._conflicts = Conflicts(self._writes)
+        self._policies = Policies(self._actor)
 
     def session(
         self,
@@ -287,6 +289,27 @@ class Client:
         Conditions and errors as of `resolve`."""
         steps = self._conflicts.undo(conflict, options)
         return self._receipt(self._transport.run(steps))
+
+    # -- policies, at the hub ------------------------------------------------------------------
+
+    def policy(self, place: str) -> Policy:
+        """The policy in force of `space/collection`, or of `space` itself."""
+        return self._transport.run(self._policies.get(place))
+
+    def set_policy(
+        self,
+        place: str,
+        policy: JsonObject | str,
+        *,
+        if_revision: int = 0,
+        check_only: bool = False,
+    ) -> Policy:
+        """Sets the whole policy of a place, by a commit; or only checks it. With `if_revision` only
+        if the one in force is of that revision. Raises InvalidArgument, which names what is wrong
+        and where, and RevisionMismatch. Older ones are in `history("space/_policies/collection")`.
+        """
+        steps = self._policies.set(place, policy, if_revision, check_only)
+        return self._transport.run(steps)
 
     # -- outcomes and waiting ------------------------------------------------------------------
 

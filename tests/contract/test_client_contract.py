@@ -117,6 +117,44 @@ async def test_counters_add_up(client: Any, door: Door, space: str) -> None:
     assert (await client.get(path)).value == {"n": 2**40 - 2}
 
 
+@pytest.mark.promise("rule.set")
+@pytest.mark.promise("rule.siblings")
+async def test_sets_are_added_to_and_siblings_chosen_from(
+    client: Any, door: Door, space: str
+) -> None:
+    async with shells.client("async", door.hub, actor=ROBOT) as operator:
+        policy = {"fields": {"tags": "set", "route": "siblings"}}
+        place = f"{space}/trips"
+        assert (await operator.set_policy(place, policy, check_only=True)).revision == 0
+        made = await operator.set_policy(place, policy)
+        assert (await operator.policy(place)).value == policy
+        with pytest.raises(errors.InvalidArgument, match="route: one of"):
+            await operator.set_policy(place, {"fields": {"route": "guess"}})
+        with pytest.raises(errors.RevisionMismatch):
+            await operator.set_policy(place, policy, if_revision=made.revision + 1_000)
+    await client.synced(space)
+    path = f"{space}/trips/1"
+    await client.set_add(path, "tags", ["b", "a", 1, {"x": 2**60}])
+    await client.set_remove(path, "tags", ["b", "never"])
+    assert sorted(map(str, (await client.get(path)).value["tags"])) == ["1", "a", str({"x": 2**60})]
+    with pytest.raises(errors.InvalidArgument) as caught:
+        await client.set_add(path, "route", ["x"])
+    assert caught.value.reason == "RULE_MISMATCH"
+    await client.synced(space)
+    form = await client.get(path)
+    await client.patch(path, {"route": "north"})
+    await client.synced(space)
+    await client.patch(path, {"route": "south"}, based_on=form)
+    await client.synced(space)
+    shown = await client.get(path)
+    assert shown.siblings("route") == ["north", "south"]
+    assert shown.value["route"] == {"$siblings": ["north", "south"]}
+    await client.put(path, {**shown.value, "tags": ["z"], "route": "west"}, based_on=shown)
+    await client.synced(space)
+    last = await client.get(path)
+    assert (last.value, last.siblings("route")) == ({"tags": ["z"], "route": "west"}, ["west"])
+
+
 async def test_only_counters_can_be_added_to(client: Any, space: str) -> None:
     await client.put(f"{space}/parts/1", {})
     await client.synced(space)  # an edge that has heard nothing of policies takes any addition
