@@ -69,7 +69,7 @@ class Decider:
         got = self.loaded
         self.revision, self.stamp_max = got.revision, got.stamp_max
         self._resolver = Resolver(
-            got.records, got.policies, got.names, got.numbers, self._revision_of
+            got.records, got.policies, got.names, got.numbers, self._revision_of, got.texts
         )
         self._judge = Judge(got, self._resolver, self._effective)
 

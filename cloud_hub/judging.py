@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from cloud_hub.origins import Watermark
 from cloud_hub.repeats import First
 from cloud_hub.submissions import AuthorContext, Requested
 from holdfast.host.door import Refusal
-from sync import values
+from sync import splices, values
 from sync.apply import apply
 from sync.batch import MAX_PAYLOAD_BYTES
 from sync.commit import Op
@@ -40,6 +40,7 @@ from sync.reduce import (
     Put,
     Request,
     RuleMismatch,
+    SpliceFields,
     differences,
     is_addition,
     reduce,
@@ -48,6 +49,8 @@ from sync.resolve import Key, Resolver, Working
 from sync.rules.invariants import broken
 from sync.rules.owners import trespass
 from sync.strong import changed_since
+from sync.texts import Texts, Unplaceable
+from sync.transform import SpliceMismatch, extended
 from sync.values import InvalidValue
 
 
@@ -70,6 +73,7 @@ class Loaded:
     numbers: Mapping[bytes, int]
     floors: Mapping[int, int]
     firsts: dict[bytes, First]
+    texts: Texts = field(default_factory=Texts)
 
 
 @dataclass(slots=True)
@@ -135,19 +139,53 @@ class Judge:
         record = self.loaded.records.get(key)
         live = self._views.get(key, record.live if record else None)
         if key not in self._views and item.context is not None and record is not None:
+            if isinstance(request, SpliceFields):
+                return self._spliced(item, item.context, request, policy, record, level)
             live = self._checked(request, policy, record, item.context, level)
         if level is Level.STRONG and item.context is None:
             self._check_siblings(request, record, policy)
+        reduced = self._viewed(item, request, live, policy)
+        if request.collection == POLICIES:
+            self._check_policy(request.key, self._views[key])
+        return reduced
+
+    def _spliced(
+        self, item: Requested, context: AuthorContext, request: SpliceFields,
+        policy: CollectionPolicy, record: Working, level: Level,
+    ) -> tuple[Op, ...]:  # fmt: skip
+        """Edits by somebody who had read some state of the record. At the level strong they are
+        returned as on the present one; below it the rules place them there, when they decide."""
+        key, author, live = (request.collection, request.key), self._author(context), record.live
+        if author.saw_all_of(record.last, record.other):
+            return self._viewed(item, request, live, policy)
+        try:
+            before, after = {}, {}
+            for name, edit in request.edits:
+                length = record.length_of(name) if live is not None else 0
+                seen = self.loaded.texts.length_of(key, name, author, length)
+                before[name] = extended(edit, seen)
+                after[name] = self.loaded.texts.place(key, name, author, before[name], length)
+        except (Unplaceable, InvalidValue, SpliceMismatch) as error:
+            raise self.mismatch(*key) from error
+        finally:
+            self.loaded.texts.discard()
+        present = replace(request, edits=tuple(after.items()))
+        [op] = self._viewed(item, present, live, policy)
+        if level is Level.STRONG:
+            return (op,)
+        return (replace(op, payload=splices.encode(before)),)
+
+    def _viewed(
+        self, item: Requested, request: Request, live: bytes | None, policy: CollectionPolicy
+    ) -> tuple[Op, ...]:
         try:
             reduced = reduce(request, live, policy)
             for op in reduced:
                 self._check_owner(item, op, policy)
                 live = apply(op.kind, op.payload, live)
-        except (InvalidValue, RuleMismatch) as error:
+        except (InvalidValue, RuleMismatch, SpliceMismatch) as error:
             raise Refusal(error.reason, str(error)) from error
-        if request.collection == POLICIES:
-            self._check_policy(request.key, live)
-        self._views[key] = live
+        self._views[request.collection, request.key] = live
         return reduced
 
     def _check_siblings(

@@ -6,18 +6,33 @@ what is not kept from the transaction before.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence
 
-from cloud_hub import change_log, commit_ids, digests, epochs, heads, origins, policies, records
+from cloud_hub import (
+    change_log,
+    commit_ids,
+    digests,
+    epochs,
+    heads,
+    origins,
+    policies,
+    records,
+    texts,
+)
 from cloud_hub.hot import Kept
 from cloud_hub.judging import Loaded
 from cloud_hub.records import StoredRecord
 from cloud_hub.repeats import First
 from cloud_hub.storage.driver import Transaction
 from cloud_hub.submissions import Pushed, Requested, Submission, Voided
+from sync.batch import Batch
 from sync.context import parts_of
 from sync.position import Lineage, Position, UnknownEpoch
+from sync.reduce import SpliceFields
 from sync.resolve import Key
+from sync.splicing import SPLICES
+from sync.texts import Texts
 
 
 class Loader:
@@ -53,6 +68,7 @@ class Loader:
             numbers=numbers,
             floors=await self._floors(self._head, kept.lineage),
             firsts=await self._firsts(),
+            texts=await self._texts(kept.lineage, numbers),
         )
         return kept, loaded
 
@@ -146,6 +162,29 @@ class Loader:
                 floors[base] = max(floors[base], await self._stamp_within(base))
         return floors
 
+    async def _texts(self, lineage: Lineage, numbers: Mapping[bytes, int]) -> Texts:
+        """What splices of the group have to be placed beside."""
+        bases: dict[Key, int] = {}
+
+        def note(key: Key, base: Position) -> None:
+            here = _effective(lineage, base)
+            bases[key] = min(here, bases.get(key, here))
+
+        for submission in self._group:
+            if isinstance(submission, Pushed):
+                batch = submission.batch
+                for index, op in _splices(batch):
+                    base = Position(batch.base_epoch, self._space, batch.bases[index])
+                    note((batch.collections[op], batch.keys[op]), base)
+            elif isinstance(submission, Requested) and submission.context is not None:
+                for request in submission.requests:
+                    if isinstance(request, SpliceFields):
+                        note((request.collection, request.key), submission.context.base)
+        if not bases:
+            return Texts()
+        revisions = {key: one.working.revision for key, one in self.stored.items()}
+        return await texts.load(self._tx, self._space, bases, revisions, numbers.values())
+
     def _bases(self, lineage: Lineage) -> set[int]:
         found: set[int] = set()
         for submission in self._group:
@@ -188,6 +227,15 @@ class Loader:
                 outcome = row.decided(self._space).outcome(index)
                 found[commit_id] = First(row.origin_id, row.first_seq + index, revision, outcome)
         return found
+
+
+def _splices(batch: Batch) -> Iterator[tuple[int, int]]:
+    """The splices of a batch: places of their commits and of the operations."""
+    starts: list[int] = []
+    for op, kind in enumerate(batch.kinds):
+        if kind in SPLICES:
+            starts = starts or batch.op_starts()
+            yield bisect_right(starts, op) - 1, op
 
 
 def _effective(lineage: Lineage, position: Position) -> int:

@@ -22,6 +22,7 @@ from cloud_hub import (
     origins,
     policies,
     records,
+    texts,
 )
 from cloud_hub.change_log import LogRow
 from cloud_hub.deciding import Decider, Entry
@@ -195,6 +196,7 @@ class _Run:
         await change_log.append(tx, space, log)
         changed = self._changed(before.revision, decider)
         await records.save(tx, space, changed)
+        await texts.save(tx, space, decider.loaded.texts)
         await self._save_digests(stored, changed, kept)
         await self._save_conflicts(decider.entries)
         await inbox.save_answers(tx, space, changed)

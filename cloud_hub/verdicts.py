@@ -14,13 +14,14 @@ from cloud_hub.repeats import First
 from cloud_hub.submissions import AuthorContext, Requested
 from holdfast.host.door import Refusal
 from sync import messages as m
+from sync import splices
 from sync.apply import names_of
 from sync.batch import Batch
 from sync.commit import Commit, Kind, Op, OpId, Outcome
 from sync.levels import Level
 from sync.policy import RESERVED_PREFIX
 from sync.position import Position
-from sync.reduce import Add, Delete, Patch, Put, Request, SetAdd, SetRemove
+from sync.reduce import Add, Delete, Patch, Put, Request, SetAdd, SetRemove, SpliceFields
 from sync.strong import told
 
 
@@ -75,5 +76,8 @@ def _request(op: Op) -> Request:
             return SetAdd(op.collection, op.key, op.payload)
         case Kind.SET_REMOVE:
             return SetRemove(op.collection, op.key, op.payload)
+        case Kind.SPLICE:
+            edits = splices.decode(op.payload)
+            return SpliceFields(op.collection, op.key, tuple(edits.items()))
         case _:
             raise Refusal("MALFORMED_EDIT", f"a {op.kind.name} in a strong commit")

@@ -19,7 +19,9 @@ from edge_agent.outbox import Emptying, Outbox
 from edge_agent.overlay import Writer
 from edge_agent.requests import Context, Write
 from edge_agent.space_view import SpaceView
+from edge_agent.states import SQL as STATES
 from edge_agent.states import Name, Overlaid, live_value
+from edge_agent.woven import SPLICES
 from holdfast.host.refusal import Refusal
 from sync.batch import MAX_PAYLOAD_BYTES
 from sync.commit import Actor, Commit, Extra, Op, Precondition, Version
@@ -35,12 +37,14 @@ from sync.reduce import (
     RuleMismatch,
     SetAdd,
     SetRemove,
+    SpliceFields,
     differences,
     is_addition,
     reduce,
 )
 from sync.rules.invariants import broken
 from sync.rules.owners import trespass
+from sync.transform import SpliceMismatch
 from sync.values import InvalidValue
 
 _UNKNOWN: dict[type, CollectionPolicy] = {
@@ -50,6 +54,13 @@ _UNKNOWN: dict[type, CollectionPolicy] = {
 }
 """By which additions are taken while nothing has come from the hub, policies included (a new edge,
 a lost replica): a write never waits for the network, and the hub decides it by the real one."""
+
+
+def _untold(request: Request, policy: CollectionPolicy) -> CollectionPolicy:
+    if isinstance(request, SpliceFields):
+        lists = any(isinstance(run, tuple) for _, edit in request.edits for run in edit.runs)
+        return CollectionPolicy(ruling=Ruling(Rule.LIST if lists else Rule.TEXT))
+    return _UNKNOWN.get(type(request), policy)
 
 
 class Stronger(Refusal):
@@ -133,6 +144,8 @@ class Judge:
         if sum(len(op.payload) for op in ops) > MAX_PAYLOAD_BYTES // 2:
             raise Refusal("COMMIT_TOO_LARGE")  # a patch of a whole record is as large as that
         self._check_invariants(trial)
+        if any(op.kind in SPLICES for op in ops):
+            basis = self._present(write, basis)
         commit = Commit(
             commit_id, seq, basis.base, basis.seen, claimed, write.actor, tuple(ops),
             self.extra(write, basis),
@@ -265,6 +278,16 @@ class Judge:
             raise Refusal("WRITES_LOST", "the context names a write that this edge never took")
         return seen
 
+    def _present(self, write: Write, basis: Basis) -> Basis:
+        """A splice is stored as one of the present view, so that each builds on all earlier ones
+        of its origin; then nothing else in the commit may be on an older state."""
+        if write.context is not None:
+            for request in write.requests:
+                name = (request.collection, request.key)
+                if self._unseen(name, basis):
+                    raise self._mismatch(name, "it has changed since it was read")
+        return self._basis(None)
+
     def _effective(self, epoch: int, revision: int) -> int:
         if revision == 0 or epoch == self.view.standing.cursor.epoch or not self.outbox.lineage:
             return revision
@@ -282,7 +305,7 @@ class Judge:
         name = (request.collection, request.key)
         policy = self.view.policies.of(request.collection)
         if not self.view.standing.cursor.epoch:
-            policy = _UNKNOWN.get(type(request), policy)
+            policy = _untold(request, policy)
         live = live_value(self.view.hub, trial if name in trial else self.view.over, name)
         if basis is not None and name not in trial and self._unseen(name, basis):
             whole = policy.granularity is Granularity.RECORD
@@ -292,17 +315,25 @@ class Judge:
             if merged:
                 what = " and ".join(merged)
                 raise self._mismatch(name, f"{what} have changed since they were read", merged)
+            if isinstance(request, SpliceFields):
+                raise self._mismatch(name, "it has changed since it was read")
             if is_addition(request) or (isinstance(request, Patch) and not request.removes):
                 live = None  # its author may have seen it absent: the hub merges with what is there
         try:
             reduced = reduce(request, live, policy)
-        except (RuleMismatch, InvalidValue) as error:
+        except (RuleMismatch, InvalidValue, SpliceMismatch) as error:
             raise Refusal(error.reason, str(error)) from error
         for op in reduced:
             fault = trespass(op.kind, op.payload, policy, actor.kind)
             if fault:
                 raise Refusal("REFUSED_BY_RULE", f"{name[0]}/{name[1]}: {fault}")
+        if any(op.kind in SPLICES for op in reduced) and self._waits(name):
+            raise self._mismatch(name, "pending edits of it are not in the view again yet")
         return reduced
+
+    def _waits(self, name: Name) -> bool:
+        found = self.view_connection.execute(STATES["waits"], (self.space, *name)).fetchone()
+        return bool(found[0])
 
     def _check_invariants(self, trial: Mapping[Name, Overlaid]) -> None:
         for (collection, key), after in trial.items():

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from edge_agent import standing as standings
-from edge_agent import statements
+from edge_agent import statements, weaving
 from edge_agent.standing import SQL, Standing
 from edge_agent.states import (
     HubRecord,
@@ -28,8 +28,10 @@ from edge_agent.states import (
     live_value,
     overlaid,
 )
+from edge_agent.weaving import SPLICES
 from sync.apply import apply
 from sync.batch import Batch
+from sync.commit import Kind
 from sync.position import Cursor
 from sync.values import InvalidValue
 
@@ -67,7 +69,8 @@ def step(
     payload: bytes,
     by: Writer,
 ) -> Overlaid:
-    """Applies one pending operation to `over`, and returns the record after it."""
+    """Applies one pending operation to `over`, and returns the record after it. A splice is one of
+    the document as it is in `over`."""
     live = live_value(hub, over, name)
     try:
         value = apply(kind, payload, live)
@@ -89,21 +92,26 @@ def extend(
     batch: Batch,
     emptied: Sequence[int] = (),
     prepared: Prepared | None = None,
-) -> None:
+) -> bool:
     """Puts commits of the outbox on top of the view, in a transaction of the caller.
 
     Strong commits among them are left out. `emptied` are seqs of earlier commits that these
     overwrite. `prepared` is used if the cursor still stands where it was computed. What the view
-    has already, or the hub has decided meanwhile, is skipped.
+    has already, or the hub has decided meanwhile, is skipped. False: a splice was written on an
+    earlier revision than the cursor's, and others have edited since; only a replica that begins
+    anew can show it.
     """
     standing = standings.load(connection, batch.space)
-    own = standing.owned(ordinal, batch.origin)
+    own, fits = standing.owned(ordinal, batch.origin), True
     skip = max(own.decided_seq, own.overlay_seq) - batch.first_seq + 1
     if skip < len(batch):
         fresh = batch if skip <= 0 else batch.slice(skip, len(batch))
         for seq in emptied:
             connection.execute(SQL["empty_pending"], (batch.space, ordinal, seq))
-        statements.insert(connection, SQL["add_pending"], _pending_rows(fresh, ordinal))
+        statements.insert(
+            connection, SQL["add_pending"], _pending_rows(fresh, ordinal, standing.cursor)
+        )
+        fits = weaving.extend(connection, standing.cursor, ordinal, fresh)
         if skip <= 0 and prepared is not None and prepared.fits(standing):
             after = prepared.records
         else:
@@ -111,13 +119,14 @@ def extend(
         _write(connection, batch.space, after)
     own.overlay_seq = max(own.overlay_seq, _newest_shown(batch))
     standings.save(connection, standing)
+    return fits
 
 
 def settle(
     connection: sqlite3.Connection, space: str, ordinal: int, seq: int
-) -> list[tuple[int, str, str]]:
+) -> list[tuple[int, int, str, str, int]]:
     """Takes operations that the hub has decided out of the pending ones, and returns them as (seq,
-    collection, key). `refresh` is to follow."""
+    idx, collection, key, kind). `refresh` is to follow."""
     return connection.execute(SQL["settle_pending"], (space, ordinal, seq)).fetchall()
 
 
@@ -148,14 +157,26 @@ def replayed(
     names = set(names)
     hub: dict[Name, HubRecord] | None = None
     over: dict[Name, Overlaid] = {}
+    spliced: set[Name] = set()
     for collection, keys in by_collection(names).items():
         rows = connection.execute(SQL["pending_of_records"], (space, collection, json.dumps(keys)))
-        for key, kind, payload, *by in rows:
+        for key, kind, payload, *by, _ in rows:
+            name = (collection, key)
             if hub is None:
                 hub = hub_records(connection, space, names)
-            if (by[0], by[1]) not in without:
-                step(over, hub, (collection, key), kind, payload, Writer(*by))
+            if (by[0], by[1]) in without:
+                continue
+            if kind in SPLICES:  # what it does by now is in the weave
+                spliced.add(name)
+                kind, payload = _MARKS[kind]  # noqa: PLW2901 - marks the record as written
+            step(over, hub, name, kind, payload, Writer(*by))
+    if spliced:
+        weaving.show(connection, space, spliced, over)
     return over
+
+
+_MARKS = {Kind.SPLICE: (Kind.NONE, b""), Kind.SPLICE_CREATE: (Kind.SPLICE_CREATE, b"{}")}
+"""In the place of splices: the first leaves a record as it is, the other makes it be."""
 
 
 def depth(connection: sqlite3.Connection, space: str, name: Name) -> int:
@@ -171,6 +192,7 @@ def clear(connection: sqlite3.Connection, space: str, strangers: Iterable[int] =
         connection.execute(SQL["forget_stranger"], (space, ordinal))
     connection.execute(SQL["forget_overlay"], (space,))
     connection.execute(SQL["forget_pending"], (space,))
+    connection.execute(SQL["forget_weaves"], (space,))
     standing = standings.load(connection, space)
     for own in standing.own.values():
         own.overlay_seq = min(own.overlay_seq, own.decided_seq)
@@ -185,6 +207,8 @@ def _on_top(
         return replayed(connection, batch.space, names)
     hub = hub_records(connection, batch.space, names)
     over = overlaid(connection, batch.space, names)
+    if not SPLICES.isdisjoint(batch.kinds):
+        return replayed(connection, batch.space, names)
     starts = batch.op_starts()
     for index, actor in enumerate(batch.actors):
         if batch.extra(index).strong:
@@ -197,7 +221,7 @@ def _on_top(
     return over
 
 
-def _pending_rows(batch: Batch, ordinal: int) -> list[tuple[object, ...]]:
+def _pending_rows(batch: Batch, ordinal: int, cursor: Cursor) -> list[tuple[object, ...]]:
     rows: list[tuple[object, ...]] = []
     starts = batch.op_starts()
     for index, actor in enumerate(batch.actors):
@@ -207,7 +231,8 @@ def _pending_rows(batch: Batch, ordinal: int) -> list[tuple[object, ...]]:
         by = (batch.claimed[index], actor.id, int(actor.kind))
         rows += [
             (batch.space, ordinal, seq, op - first, batch.collections[op], batch.keys[op],
-             batch.kinds[op], batch.payloads[op], *by)
+             batch.kinds[op], batch.payloads[op], *by,
+             weaving.waits_for(batch, index, op, cursor))
             for op in range(first, starts[index + 1])
         ]  # fmt: skip
     return rows

@@ -131,7 +131,19 @@ async def replace_replica(files: EdgeFiles, reason: str) -> None:
 
 
 async def catch_up(files: EdgeFiles, space: str) -> None:
-    """Puts commits of the outbox that the view lacks on top of it."""
+    """Puts commits of the outbox that the view lacks on top of it.
+
+    A splice among them may have been written on an earlier state than the replica's: then it shows
+    only in a replica that comes by that state again, from the beginning.
+    """
+    if not await _caught_up(files, space):
+        await files.replica.run(lambda c: replica.reset(c, space))
+        await files.count_rebuild("SPLICES_REPLAYED")
+        await _caught_up(files, space)
+
+
+async def _caught_up(files: EdgeFiles, space: str) -> bool:
+    fits = True
     for ordinal in files.outbox.streams(space):
         decided, after = await files.replica.run(lambda c, o=ordinal: _view_seqs(c, space, o))  # type: ignore[misc]
         origin = files.outbox.id_of(ordinal)
@@ -147,12 +159,13 @@ async def catch_up(files: EdgeFiles, space: str) -> None:
                 break
             if isinstance(found, Batch):
                 batch = found
-                await files.replica.transaction(
+                fits &= await files.replica.transaction(
                     lambda c, o=ordinal, b=batch, e=emptied: overlay.extend(c, o, b, e)  # type: ignore[misc]
                 )
                 after = found.last_seq
             else:
                 after = found.first_seq + found.count - 1
+    return fits
 
 
 async def void_damaged(files: EdgeFiles, damaged: DamagedRow) -> None:

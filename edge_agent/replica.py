@@ -20,8 +20,11 @@ from edge_agent import standing as standings
 from edge_agent.standing import SQL, Standing
 from edge_agent.states import HubRecord, Name, hub_records
 from edge_agent.tail import Arrival, Images
+from edge_agent.weaving import Followed
+from edge_agent.woven import tag
 from holdfast.host.sqlite import transact
 from sync import digest as digests
+from sync import splices
 from sync.apply import apply as apply_op
 from sync.batch import Decided
 from sync.commit import Kind, OutcomeKind
@@ -105,6 +108,7 @@ class _Adoption:
     documents: dict[Name, Document] = field(default_factory=dict)
     """Records that were patched, parsed: the next patch of the same one need not parse it again."""
     image_bytes: int = 0
+    weaves: Followed = field(init=False)
 
     def run(self, arrivals: Sequence[Arrival], tail_limit_bytes: int) -> Applied:
         start = self.standing.cursor
@@ -124,7 +128,10 @@ class _Adoption:
         if policies_changed:
             self.standing.policies_revision = self.standing.cursor.revision
         self._write()
-        overlay.refresh(self.connection, self.standing.space, self.changed, self.settled)
+        self.weaves.reach(self.standing.cursor.revision)
+        self.weaves.save()
+        changed = self.changed | self.weaves.moved
+        overlay.refresh(self.connection, self.standing.space, changed, self.settled)
         tail.trim(self.connection, self.standing, tail_limit_bytes)
         standings.save(self.connection, self.standing)
         return Applied(
@@ -138,6 +145,8 @@ class _Adoption:
             batch = arrival.decided.batch
             names.update(zip(batch.collections, batch.keys, strict=True))
         self.records = hub_records(self.connection, self.standing.space, names)
+        self.weaves = Followed(self.connection, self.standing.space)
+        self.weaves.load(names)
         self.before = {
             name: (not record.deleted, record.digest) for name, record in self.records.items()
         }
@@ -162,6 +171,8 @@ class _Adoption:
         batch, records = decided.batch, self.records
         images: list[bytes | None] = []
         strong = {index for index, extra in batch.extras.items() if extra.strong}
+        if not self.weaves.idle:
+            self._weave(decided)
         op = 0
         for index, count in enumerate(batch.op_counts):
             actor, seq = batch.actors[index], batch.first_seq + index
@@ -194,17 +205,32 @@ class _Adoption:
         self.image_bytes = 0
         return tuple(images) if kept else None
 
+    def _weave(self, decided: Decided) -> None:
+        """Texts and lists with pending edits follow, commit by commit."""
+        batch, starts = decided.batch, decided.batch.op_starts()
+        ordinal = self.ordinals.get(batch.origin)
+        for index in range(len(batch)):
+            self.weaves.reach(decided.first_revision + index - 1)
+            for op in range(starts[index], starts[index + 1]):
+                name = 0
+                if ordinal is not None:
+                    name = tag(ordinal, batch.first_seq + index, op - starts[index])
+                self.weaves.follow(decided, op, name)
+
     def _value_after(
         self, name: Name, kind: int, payload: bytes, record: HubRecord | None, plain: bool
     ) -> bytes:
         """The value that an operation leaves; a deletion leaves the last one."""
         live = None if record is None else record.live
         try:
-            if kind == Kind.PATCH and live is not None:
+            if kind in _INTO and live is not None:
                 document = self.documents.get(name)
                 if document is None:
                     document = self.documents[name] = Document(live)
-                document.merge(payload, plain=plain)
+                if kind == Kind.PATCH:
+                    document.merge(payload, plain=plain)
+                else:
+                    splices.splice_into(document, splices.decode(payload))
                 return document.text
             self.documents.pop(name, None)
             value = (
@@ -268,7 +294,7 @@ class _Adoption:
             own.decided_seq, own.decided_id = batch.last_seq, batch.commit_ids[-1]
             out[batch.origin] = (own.decided_seq, own.decided_id)
 
-    def _disturb(self, decided: Decided, gone: Sequence[tuple[int, str, str]]) -> None:
+    def _disturb(self, decided: Decided, gone: Sequence[tuple[int, int, str, str, int]]) -> None:
         """Sorts the records of an own batch. Where the hub took a commit as it was written, the
         view stands: what was pending is now decided, and makes the same. A repeat of what was
         decided elsewhere has that outcome, and no effect of its own."""
@@ -278,11 +304,11 @@ class _Adoption:
             and Kind.NONE not in batch.kinds
             and batch.op_counts.count(1) == len(batch)
         ):
-            seqs = sorted([seq for seq, _, _ in gone])
+            seqs = sorted([seq for seq, *_ in gone])
             if seqs == list(range(batch.first_seq, batch.last_seq + 1)):
-                self.settled.update([(collection, key) for _, collection, key in gone])
+                self.settled.update([(collection, key) for _, _, collection, key, _ in gone])
                 return
-        ops_of, starts = Counter(seq for seq, _, _ in gone), batch.op_starts()
+        ops_of, starts = Counter(seq for seq, *_ in gone), batch.op_starts()
         as_written = {
             batch.first_seq + index
             for index, count in enumerate(batch.op_counts)
@@ -290,12 +316,16 @@ class _Adoption:
             and ops_of[batch.first_seq + index] == count
             and Kind.NONE not in batch.kinds[starts[index] : starts[index + 1]]
         }
-        for seq, collection, key in gone:
+        for seq, _, collection, key, _ in gone:
             (self.settled if seq in as_written else self.changed).add((collection, key))
         for index in range(len(batch)):
             if batch.first_seq + index not in as_written:
                 ops = slice(starts[index], starts[index + 1])
                 self.changed.update(zip(batch.collections[ops], batch.keys[ops], strict=True))
+
+
+_INTO = frozenset({Kind.PATCH, Kind.SPLICE})
+"""What changes a document that is there."""
 
 
 def _other(record: HubRecord | None, origin: bytes) -> int:
@@ -332,15 +362,20 @@ def _mark(
     if there.revision < here.revision:
         return Marked(here, None)
     changed: set[Name] = set()
+    weaves = Followed(connection, bookmark.space)
     for state in bookmark.origins:
         ordinal = ordinals.get(state.origin)
         own = standing.owned(ordinal, state.origin) if ordinal is not None else None
         if ordinal is not None and own is not None and state.seq > own.decided_seq:
             gone = overlay.settle(connection, bookmark.space, ordinal, state.seq)
-            changed.update((collection, key) for _, collection, key in gone)
+            changed.update((collection, key) for _, _, collection, key, _ in gone)
+            weaves.gone(ordinal, gone)
             own.decided_seq, own.decided_id = state.seq, state.commit_id
     standing.cursor = there
-    overlay.refresh(connection, bookmark.space, changed)
+    weaves.load(set())
+    weaves.reach(there.revision)
+    weaves.save()
+    overlay.refresh(connection, bookmark.space, changed | weaves.moved)
     standings.save(connection, standing)
     different = _different(connection, bookmark)
     equal = None if different is None else not different
@@ -363,7 +398,7 @@ def reset(connection: sqlite3.Connection, space: str) -> None:
     """Begins a space from zero. Its view is to be put together again from the outbox."""
 
     def work(c: sqlite3.Connection) -> None:
-        for name in ("records", "digests", "tail", "overlay", "pending", "own", "cursor"):
+        for name in ("records", "digests", "tail", "overlay", "pending", "weaves", "own", "cursor"):
             c.execute(SQL[f"forget_{name}"], (space,))
 
     transact(connection, work)

@@ -14,7 +14,7 @@ from edge_agent.outbox_rows import ROW_BYTES
 from sync.commit import Actor, Extra, OpId, Precondition, Version
 from sync.levels import NO_WRITE_BOUND, Level, WriteBound
 from sync.position import Position
-from sync.reduce import Add, Delete, Patch, Put, Request, SetAdd, SetRemove
+from sync.reduce import Add, Delete, Patch, Put, Request, SetAdd, SetRemove, SpliceFields
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +76,8 @@ def _content(request: Request) -> tuple[bytes, tuple[str, ...]]:
             return request.deltas, ()
         case SetAdd() | SetRemove():
             return request.elements, ()
+        case SpliceFields():
+            return request.payload, ()
         case Delete():
             return b"", ()
 

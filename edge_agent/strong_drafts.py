@@ -18,7 +18,7 @@ from sync.apply import removal
 from sync.batch import MAX_PAYLOAD_BYTES
 from sync.commit import Commit, Kind, Op
 from sync.policy import RESERVED_PREFIX
-from sync.reduce import Add, Delete, Put, Request, SetAdd, SetRemove
+from sync.reduce import Add, Delete, Put, Request, SetAdd, SetRemove, SpliceFields
 
 
 def draft(judge: Judge, write: Write, commit_id: bytes, claimed: int) -> Draft:
@@ -50,6 +50,8 @@ def _asked(request: Request) -> Iterator[Op]:
             yield Op(Kind.SET_ADD, *name, request.elements)
         case SetRemove():
             yield Op(Kind.SET_REMOVE, *name, request.elements)
+        case SpliceFields():
+            yield Op(Kind.SPLICE, *name, request.payload)
         case _:
             if request.sets != b"{}" or not request.removes:
                 yield Op(Kind.PATCH, *name, request.sets)

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
         Record,
         SetAdd,
         SetRemove,
+        Splice,
         Version,
         Watch,
     )
@@ -88,6 +89,7 @@ __all__ = [
     "Record",
     "SetAdd",
     "SetRemove",
+    "Splice",
     "Version",
     "Watch",
 ]

@@ -12,7 +12,7 @@ from functools import partial
 
 import orjson
 
-from sync import members, values
+from sync import members, splices, values
 from sync.commit import Kind
 
 _EMPTY = b"{}"
@@ -53,6 +53,7 @@ BEGINNERS: dict[int, Kind] = {
     Kind.SET_ADD_CREATE: Kind.SET_ADD,
     Kind.MAX_CREATE: Kind.MAX,
     Kind.MIN_CREATE: Kind.MIN,
+    Kind.SPLICE_CREATE: Kind.SPLICE,
 }
 """Operations of who saw no record, and what they are on one that is there."""
 
@@ -62,6 +63,7 @@ _STEPS: dict[int, Callable[[bytes, bytes], bytes]] = {
     Kind.SET_REMOVE: members.set_remove,
     Kind.MAX: partial(members.join_numbers, greatest=True),
     Kind.MIN: partial(members.join_numbers, greatest=False),
+    Kind.SPLICE: splices.spliced_by,
 }
 _STEPS |= {begins: _STEPS[plain] for begins, plain in BEGINNERS.items()}
 

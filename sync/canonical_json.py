@@ -44,6 +44,7 @@ Reason = Literal[
     "NOT_A_NUMBER",
     "NOT_A_SET",
     "MALFORMED_EDIT",
+    "SPLICE_MISMATCH",
 ]
 
 # A whole string (or the rest of the text, if it never ends) or one bracket. Possessive, so that

@@ -67,6 +67,10 @@ class Kind(IntEnum):
     PUT = 15
     """The whole record as a strong commit asks for it, reduced where it is decided. Payload: the
     object. Never in what is decided."""
+    SPLICE = 16
+    """Edits of texts and lists. Payload: an object field -> runs."""
+    SPLICE_CREATE = 17
+    """As SPLICE, on a record that the author saw absent."""
 
 
 @dataclass(frozen=True, slots=True)

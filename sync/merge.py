@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sync import values
+from sync import splices, values
 from sync.apply import BEGINNERS, apply, fields_of
 from sync.batch import MAX_PAYLOAD_BYTES, Batch
 from sync.commit import Extra, Kind, Outcome, OutcomeKind, Precondition
@@ -23,12 +23,14 @@ from sync.rules import Write, settle
 from sync.rules.invariants import broken
 from sync.rules.owners import trespass
 from sync.ruling import OF_FIELDS_ONLY, Rule
+from sync.splicing import SPLICES, Splicing
 from sync.table import Table
 from sync.values import InvalidValue
 from sync.working import Key, Rejected, Resolution, Working
 
 _NEED_RECORD = frozenset(
     {Kind.PATCH, Kind.REMOVE, Kind.ADD, Kind.SET_ADD, Kind.SET_REMOVE, Kind.MAX, Kind.MIN}
+    | {Kind.SPLICE}
 )
 """Nothing to be done without a record."""
 
@@ -61,6 +63,11 @@ class Merge:
         ledger = Ledger(batch, author, index, table.policies, result)
         return cls(table, batch, author, index, ops, result, ledger)
 
+    @property
+    def splicing(self) -> Splicing:
+        """Decides splices for this commit."""
+        return Splicing(self.table.texts, self.table.policies, self.table.records, self.ledger)
+
     def decide(self, extra: Extra | None, refused: str, *, watched: bool) -> None:
         """Applies all operations, or notes why none is. `watched`: some look at every write."""
         undo = self._on_copies() if watched or len(self.ops) > 1 else {}
@@ -79,7 +86,9 @@ class Merge:
         except Rejected as rejection:
             del self.result.conflicts[conflicts:]
             self._reject(rejection.of(extra), undo)
+            self.splicing.refuse(self.ops)
         else:
+            self.table.texts.accept()
             if self.ledger.kind is not OutcomeKind.APPLIED:
                 by = self.ledger.by
                 name = self.table.names[by.origin] if by is not None else b""
@@ -143,10 +152,13 @@ class Merge:
                 self._check_owner(op, policy)
             if self.batch.kinds[op] == Kind.NONE:
                 self.ledger.no_effect(op)
+            elif self.batch.kinds[op] in SPLICES and record is not None and not record.deleted:
+                self._splice(op, record, policy)
             elif record is None or self.author.saw_all_of(record.last, record.other):
                 self._plain(op, record, policy)
             else:
                 self._merge(op, record, policy)
+            self.splicing.note(op)
         except InvalidValue as error:
             raise Rejected(error.reason, "rejected") from error
 
@@ -154,6 +166,16 @@ class Merge:
         actor = self.batch.actors[self.index].kind
         if trespass(self.batch.kinds[op], self.batch.payloads[op], policy, actor):
             raise Rejected("REFUSED_BY_RULE", "rejected", Rule.OWNER)
+
+    def _splice(self, op: int, record: Working, policy: CollectionPolicy) -> None:
+        """Edits texts and lists of a live record: of what is concurrent, all is in the result."""
+        if self.batch.kinds[op] == Kind.SPLICE and self._outlived(record, policy):
+            self._lose(op, record, "delete_edit", policy.deletes, record.gone)
+            return
+        edits = self.splicing.placed(op, record)
+        if edits is not None:
+            record.spliced_by(self.author.part, edits)
+            self.ledger.takes_effect(op, Kind.SPLICE, splices.encode(edits))
 
     def _plain(self, op: int, record: Working | None, policy: CollectionPolicy) -> None:
         """Nothing of the record is concurrent."""
@@ -172,6 +194,8 @@ class Merge:
 
     def _begin(self, op: int, tomb: Working | None, policy: CollectionPolicy) -> None:
         """A record that was absent, for its author too, comes to be."""
+        if self.batch.kinds[op] in SPLICES and self.splicing.placed(op, None) is None:
+            return
         value = apply(self.batch.kinds[op], self.batch.payloads[op], None)
         if value is None:
             self.ledger.no_effect(op)
@@ -251,6 +275,11 @@ class Merge:
             self._lose(op, record, "delete_edit", policy.deletes, record.gone)
             return
         payload = self.batch.payloads[op]
+        if kind in SPLICES:
+            edits = self.splicing.placed(op, record, record.whole.revision)
+            if edits is None:
+                return
+            kind, payload = Kind.SPLICE, splices.encode(edits)
         whole = kind == Kind.CREATE and policy.granularity is Granularity.RECORD
         revived = payload if whole else apply(kind, payload, record.value)
         assert revived is not None

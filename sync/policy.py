@@ -18,8 +18,8 @@ from typing import TypeVar
 from sync.expression import Expression, InvalidExpression
 from sync.levels import DEFAULT_LEVELS, MEMBERS, InvalidLevels, Levels, parse_levels
 from sync.ruling import (
-    NOT_IMPLEMENTED,
     OF_FIELDS_ONLY,
+    TEXTUAL,
     WATCHFUL,
     InvalidRuling,
     Rule,
@@ -27,7 +27,7 @@ from sync.ruling import (
     parsed,
 )
 
-__all__ = ["NOT_IMPLEMENTED", "Rule", "Ruling"]
+__all__ = ["TEXTUAL", "Rule", "Ruling"]
 
 E = TypeVar("E", bound=StrEnum)
 
@@ -114,6 +114,14 @@ class CollectionPolicy:
         """All that occur."""
         return frozenset((self.ruling.rule, *(one.rule for one in self.fields.values())))
 
+    @cached_property
+    def has_texts(self) -> bool:
+        return not TEXTUAL.isdisjoint(self.rules)
+
+    def texts_in(self, names: Iterable[str]) -> list[str]:
+        """Those of the named fields that are edited by splices."""
+        return self.fields_with(names, *TEXTUAL)
+
     @property
     def has_counters(self) -> bool:
         return Rule.COUNTER in self.rules
@@ -189,6 +197,8 @@ def parse_collection(text: bytes) -> CollectionPolicy:
     )
     if policy.granularity is Granularity.RECORD:
         _check_whole(policy)
+    if policy.has_texts and policy.coalesce:
+        raise InvalidPolicy("coalesce: an edit of a text or list builds on every earlier one")
     return policy
 
 

@@ -12,11 +12,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sync import members, values
+from sync import members, splices, values
 from sync.apply import BEGINNERS, removal
 from sync.commit import Kind, Op
-from sync.policy import CollectionPolicy, Granularity, Rule
+from sync.policy import TEXTUAL, CollectionPolicy, Granularity, Rule
 from sync.reduce_fields import RuleMismatch, split
+from sync.transform import Splice, extended
 
 __all__ = ["RuleMismatch"]
 
@@ -79,7 +80,21 @@ class SetRemove:
     elements: bytes
 
 
-Request = Put | Patch | Delete | Add | SetAdd | SetRemove
+@dataclass(frozen=True, slots=True)
+class SpliceFields:
+    """Edits of texts and lists, by field; what they do not cover at the end is kept."""
+
+    collection: str
+    key: str
+    edits: tuple[tuple[str, Splice], ...]
+
+    @property
+    def payload(self) -> bytes:
+        """The edits as they would travel."""
+        return splices.encode(dict(self.edits))
+
+
+Request = Put | Patch | Delete | Add | SetAdd | SetRemove | SpliceFields
 
 
 def reduce(request: Request, live: bytes | None, policy: CollectionPolicy) -> tuple[Op, ...]:
@@ -94,6 +109,8 @@ def reduce(request: Request, live: bytes | None, policy: CollectionPolicy) -> tu
         return (_reduce_add(request, live, policy),)
     if isinstance(request, SetAdd | SetRemove):
         return (_reduce_set(request, live, policy),)
+    if isinstance(request, SpliceFields):
+        return (_reduce_splice(request, live, policy),)
     if isinstance(request, Put):
         sets, removes = (request.value, ()) if live is None else values.diff(live, request.value)
     else:
@@ -111,17 +128,43 @@ def is_addition(request: Request) -> bool:
 
 
 def differences(request: Request, policy: CollectionPolicy) -> dict[str, list[str]]:
-    """The counters and sets that a put or patch sets, by what they are. What it adds to them is
-    known only on the state that its author had read; on a later one it must be refused, or what
-    others added is undone."""
-    if not isinstance(request, Put | Patch) or policy.rules.isdisjoint({Rule.COUNTER, Rule.SET}):
+    """The counters, sets and texts that a put or patch sets, by what they are. What it changes in
+    them is known only on the state that its author had read; on a later one it must be refused, or
+    what others added is undone."""
+    if not isinstance(request, Put | Patch) or policy.rules.isdisjoint(_ADDED_TO):
         return {}
     names = values.fields(request.value if isinstance(request, Put) else request.sets)
     found = {
         "counters": policy.fields_with(names, Rule.COUNTER),
         "sets": policy.fields_with(names, Rule.SET),
+        "texts": policy.texts_in(names),
     }
     return {what: which for what, which in found.items() if which}
+
+
+_ADDED_TO = {Rule.COUNTER, Rule.SET, *TEXTUAL}
+"""Rules of fields that a put is a difference on."""
+
+
+def _reduce_splice(request: SpliceFields, live: bytes | None, policy: CollectionPolicy) -> Op:
+    texts = values.fields(live) if live is not None else {}
+    edits: dict[str, Splice] = {}
+    for name, edit in request.edits:
+        rule = policy.rule_of(name)
+        if rule not in TEXTUAL:
+            raise RuleMismatch(
+                f"the field {name!r} of {request.collection} is no text or list: declare it with a"
+                f' policy such as {{"fields": {{"{name}": "text"}}}}'
+            )
+        content = splices.content_of(texts.get(name), edit)
+        if isinstance(content, str) is not (rule is Rule.TEXT) and name in texts:
+            raise RuleMismatch(f"the field {name!r} holds no {rule}: put one first")
+        wrong = tuple if rule is Rule.TEXT else str
+        if any(isinstance(run, wrong) for run in edit.runs):
+            raise RuleMismatch(f"the field {name!r} is a {rule}")
+        edits[name] = extended(edit, len(content))
+    kind = Kind.SPLICE_CREATE if live is None else Kind.SPLICE
+    return Op(kind, request.collection, request.key, splices.encode(edits))
 
 
 def _reduce_add(request: Add, live: bytes | None, policy: CollectionPolicy) -> Op:

@@ -9,14 +9,16 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 
-from sync import members, values
+from sync import members, splices, values
 from sync.commit import Kind
-from sync.policy import CollectionPolicy, Rule, Ruling
+from sync.difference import difference
+from sync.policy import TEXTUAL, CollectionPolicy, Rule, Ruling
+from sync.transform import identity
 from sync.values import InvalidValue
 
 _EMPTY = b"{}"
 
-_SPLIT = frozenset({Rule.COUNTER, Rule.SET, Rule.MAX, Rule.MIN, Rule.RANK, Rule.SIBLINGS})
+_SPLIT = frozenset({Rule.COUNTER, Rule.SET, Rule.MAX, Rule.MIN, Rule.RANK, Rule.SIBLINGS, *TEXTUAL})
 """Rules that something has to be done for."""
 
 
@@ -52,7 +54,7 @@ def split(sets: bytes, live: bytes | None, policy: CollectionPolicy) -> tuple[by
     return sets, [(kind, values.join(fields)) for kind, fields in merged.items() if fields]
 
 
-_ORDER = (Kind.ADD, Kind.SET_REMOVE, Kind.SET_ADD, Kind.MAX, Kind.MIN)
+_ORDER = (Kind.ADD, Kind.SET_REMOVE, Kind.SET_ADD, Kind.MAX, Kind.MIN, Kind.SPLICE)
 """Smaller before larger, so that no state between is larger than both."""
 
 
@@ -102,6 +104,16 @@ def _rank(name: str, ruling: Ruling, _had: bytes | None, value: bytes) -> Merged
     return None
 
 
+def _document(_name: str, ruling: Ruling, had: bytes | None, value: bytes) -> Merged | None:
+    """The edit by which a text or list gets the value wanted. What is none, now or then, is set."""
+    empty = b'""' if ruling.rule is Rule.TEXT else b"[]"
+    before, nothing = empty if had is None else had, identity(0)
+    if not before[:1] == value[:1] == empty[:1]:
+        return None
+    pair = (splices.content_of(text, nothing) for text in (before, value))
+    return [(Kind.SPLICE, splices.runs_text(difference(*pair)))]
+
+
 def _siblings(name: str, _ruling: Ruling, had: bytes | None, value: bytes) -> Merged | None:
     if value != had and members.siblings(value) != [value]:
         raise RuleMismatch(f"the field {name!r} shows several values: write the one that shall be")
@@ -115,4 +127,6 @@ _SPLITTERS: dict[Rule, Callable[[str, Ruling, bytes | None, bytes], Merged | Non
     Rule.MIN: _min,
     Rule.RANK: _rank,
     Rule.SIBLINGS: _siblings,
+    Rule.TEXT: _document,
+    Rule.LIST: _document,
 }

@@ -86,6 +86,8 @@ class Resolver(Table):
         by_own = record.origin == mine.origin and record.seq <= seen and record.other <= base
         if before > base and not by_own:
             return False
+        if self.policies.of(batch.collections[op]).has_texts:
+            return False
         try:
             record.patched_by(mine, batch.payloads[op], plain=batch.plain)
         except InvalidValue:

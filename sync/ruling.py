@@ -41,17 +41,16 @@ class Rule(StrEnum):
     SIBLINGS = "siblings"
     EXPR = "expr"
     ASK = "ask"
+    TEXT = "text"
+    LIST = "list"
 
-
-NOT_IMPLEMENTED = frozenset({"text", "list"})
-"""Rules that are named but not built: refused by name, never accepted and ignored."""
 
 JOINS = frozenset({Rule.MAX, Rule.MIN})
 """Rules whose value only ever moves one way."""
 
 OF_FIELDS_ONLY = frozenset(
     {Rule.COUNTER, Rule.MAX, Rule.MIN, Rule.SET, Rule.RANK, Rule.PRIORITY}
-    | {Rule.SIBLINGS, Rule.EXPR}
+    | {Rule.SIBLINGS, Rule.EXPR, Rule.TEXT, Rule.LIST}
 )
 """Rules that mean nothing for a record as a whole."""
 
@@ -59,6 +58,9 @@ WATCHFUL = frozenset(
     {Rule.MAX, Rule.MIN, Rule.PRIORITY, Rule.OWNER, Rule.EXPR},
 )
 """Rules that look at every write, also where nothing is concurrent."""
+
+TEXTUAL = frozenset({Rule.TEXT, Rule.LIST})
+"""Rules of fields that are edited by splices."""
 
 KINDS = {kind.name.lower(): kind for kind in ActorKind}
 
@@ -104,8 +106,6 @@ def parsed(value: object) -> Ruling:
 
 
 def _rule(name: object) -> Rule:
-    if isinstance(name, str) and name in NOT_IMPLEMENTED:
-        raise InvalidRuling(f"the rule `{name}` is not implemented", "NOT_IMPLEMENTED")
     if not isinstance(name, str) or name not in set(Rule):
         raise InvalidRuling(f"one of {', '.join(Rule)}")
     return Rule(name)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sync.commit import Precondition
 from sync.context import Part
 from sync.policy import Policies
+from sync.texts import Texts
 from sync.working import Key, Working
 
 
@@ -30,6 +31,7 @@ class Table:
     names: Mapping[int, bytes]
     numbers: Mapping[bytes, int]
     effective: Callable[[int, int], int] = _of_the_present
+    texts: Texts = field(default_factory=Texts)
 
     def holds(self, wanted: Precondition) -> bool:
         """Whether a precondition is true of the records as they stand.

@@ -145,6 +145,23 @@ class Document:
         self._text, self._bound = None, self._bound + len(sets)
         return list(new)
 
+    def said(self, name: str) -> str | None:
+        """The text in a member; None where there is none, or orjson does not keep the object."""
+        if self._members is None and self._text is not None:
+            self._members = plain_object(self._text)
+        found = None if self._members is None else self._members.get(name)
+        return found if isinstance(found, str) else None
+
+    def say(self, name: str, text: str, more_bytes: int) -> bool:
+        """Sets a member of which `said` has told; the object grows by `more_bytes` at most. False
+        where it might become too large: then nothing has changed."""
+        assert self._members is not None
+        if self._bound + more_bytes > MAX_VALUE_BYTES:
+            return False
+        self._members[name] = text
+        self._text, self._bound = None, self._bound + more_bytes
+        return True
+
     def replace(self, text: bytes) -> None:
         """Becomes another object."""
         self._text, self._members, self._bound = text, None, len(text)

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field, replace
 from sync.commit import Extra, Outcome
 from sync.context import Part, Stamped, parts_of
 from sync.policy import RESERVED_PREFIX
+from sync.splices import length_in, splice_into
+from sync.transform import Splice
 from sync.values import Document
 
 Key = tuple[str, str]
@@ -109,6 +111,16 @@ class Working:
         """Some fields are set. Raises InvalidValue; then nothing has changed."""
         self.parts.update(dict.fromkeys(self._document.merge(sets, plain=plain), part))
         self.written_by(part)
+
+    def spliced_by(self, part: Part, edits: Mapping[str, Splice]) -> None:
+        """Texts and lists are edited. Raises InvalidValue."""
+        splice_into(self._document, edits)
+        self.parts.update(dict.fromkeys(edits, part))
+        self.written_by(part)
+
+    def length_of(self, name: str) -> int:
+        """Of the text or list in a field. Raises InvalidValue for what is neither."""
+        return length_in(self._document, name)
 
     def deleted_by(self, part: Part) -> None:
         """The record becomes a tombstone."""

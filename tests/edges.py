@@ -38,7 +38,8 @@ from sync.policy import POLICIES, Policies
 from sync.position import Cursor
 from sync.reduce import Put, Request
 from sync.resolve import Resolver
-from sync.working import Key, Working
+from sync.texts import Texts
+from sync.working import Conflict, Key, Working
 
 SPACE = "site"
 ROBOT = Actor("robot-1", ActorKind.ROBOT)
@@ -79,6 +80,8 @@ class DictHub:
     marks: dict[bytes, tuple[int, bytes]] = field(default_factory=dict)
     history: dict[int, dict[Key, bytes]] = field(default_factory=lambda: {0: {}})
     wall_ms: int = 1_700_000_000_000
+    texts: Texts = field(default_factory=Texts)
+    conflicts: list[Conflict] = field(default_factory=list)
 
     @property
     def head(self) -> int:
@@ -110,7 +113,9 @@ class DictHub:
             floor = decide_stamp(claimed, self.wall_ms, floor)
             stamps.append(floor)
         resolver = Resolver(self.records, self.policies, self.names, self.numbers)
+        resolver.texts = self.texts
         made = resolver.decide(batch, number, first, tuple(stamps), batch.bases)
+        self.conflicts += made.conflicts
         self._log(
             Decided(
                 batch.with_ops(bytes(made.kinds), tuple(made.payloads)), 1, first, tuple(stamps),

@@ -78,17 +78,45 @@ AND NOT EXISTS (
 
 -- name: add_pending
 INSERT INTO pending (
-    space, ordinal, seq, idx, collection, key, kind, payload, claimed, actor_id, actor_kind
-) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    space, ordinal, seq, idx, collection, key, kind, payload, claimed, actor_id, actor_kind,
+    waits_for
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 
 -- name: pending_of_records
-SELECT key, kind, payload, ordinal, seq, claimed, actor_id, actor_kind FROM pending
+SELECT key, kind, payload, ordinal, seq, claimed, actor_id, actor_kind, idx FROM pending
 WHERE space = ? AND collection = ? AND key IN (SELECT value FROM json_each(?))
 ORDER BY key, ordinal, seq, idx
 
+-- name: waiting_pending
+SELECT ordinal, seq, idx, collection, key, kind, payload, claimed, actor_id, actor_kind, waits_for
+FROM pending WHERE space = ? AND waits_for > 0 ORDER BY ordinal, seq, idx
+
+-- name: wake_pending
+UPDATE pending SET waits_for = 0 WHERE space = ? AND ordinal = ? AND seq = ? AND idx = ?
+
+-- name: waits
+SELECT EXISTS (
+    SELECT 1 FROM pending WHERE space = ? AND collection = ? AND key = ? AND waits_for > 0
+)
+
+-- name: weaves
+SELECT key, field, ground, threads FROM weaves
+WHERE space = ? AND collection = ? AND key IN (SELECT value FROM json_each(?))
+
+-- name: put_weave
+INSERT INTO weaves (space, collection, key, field, ground, threads) VALUES (?, ?, ?, ?, ?, ?)
+ON CONFLICT (space, collection, key, field) DO UPDATE SET
+    ground = excluded.ground, threads = excluded.threads
+
+-- name: drop_weave
+DELETE FROM weaves WHERE space = ? AND collection = ? AND key = ? AND field = ?
+
+-- name: forget_weaves
+DELETE FROM weaves WHERE space = ?
+
 -- name: settle_pending
 DELETE FROM pending WHERE space = ? AND ordinal = ? AND seq <= ?
-RETURNING seq, collection, key
+RETURNING seq, idx, collection, key, kind
 
 -- name: pending_depth
 SELECT count(*) FROM pending WHERE space = ? AND collection = ? AND key = ?

@@ -31,6 +31,7 @@ from holdfast.client.commits import (
     Receipt,
     SetAdd,
     SetRemove,
+    Splice,
 )
 from holdfast.client.conflicts import (
     Conflict,
@@ -86,6 +87,7 @@ __all__ = [
     "Record",
     "SetAdd",
     "SetRemove",
+    "Splice",
     "Version",
     "Watch",
 ]

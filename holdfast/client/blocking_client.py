@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Self, Unpack
 
@@ -12,7 +12,7 @@ from holdfast.client import address as addresses
 from holdfast.client import values
 from holdfast.client.blocking_transport import BlockingTransport, Watch
 from holdfast.client.call import Call, method
-from holdfast.client.commits import History, Op, OpId, Outcome, Receipt
+from holdfast.client.commits import History, Op, OpId, Outcome, Receipt, Run
 from holdfast.client.conflicts import (
     AnswerOptions,
     Conflict,
@@ -27,7 +27,7 @@ from holdfast.client.reads import Listing, Reads
 from holdfast.client.records import Actor, JsonObject, Position, Record
 from holdfast.client.session import Session
 from holdfast.client.watching import Watched, WatchState
-from holdfast.client.writes import Writes, actor_of
+from holdfast.client.writes import Edit, Writes, actor_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +175,26 @@ class Client:
         return self._receipt(
             self._transport.run(self._writes.set_remove(path, field, elements, options))
         )
+
+    def splice(
+        self,
+        path: str,
+        field: str,
+        runs: Iterable[Run] | None = None,
+        *,
+        at: int = 0,
+        delete: int = 0,
+        insert: str | Sequence[Any] = "",
+        **options: Unpack[WriteOptions],
+    ) -> BlockingReceipt:
+        """Edits a text or list, a field with the rule `text` or `list`: at one place, deleting so
+        many code points (or elements) and inserting a str (or other elements), or by `runs`, as
+        in `Splice`. Without a context, places are those of the present state. Concurrent edits
+        are all kept. Raises RevisionMismatch if the record has changed since it was read.
+        """
+        edit = Edit(at, delete, insert)
+        steps = self._writes.splice(path, field, runs, edit, options)
+        return self._receipt(self._transport.run(steps))
 
     def commit(self, ops: Iterable[Op], **options: Unpack[CommitOptions]) -> BlockingReceipt:
         """Several operations on records of one space, all or none."""

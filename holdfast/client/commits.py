@@ -6,7 +6,7 @@ numbers whose exact digits matter).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -65,7 +65,25 @@ class SetRemove:
     elements: tuple[Any, ...]
 
 
-Op = Put | Patch | Delete | Add | SetAdd | SetRemove
+Run = int | str | Sequence[Any]
+"""A part of a splice: a positive number retains so many, a negative one deletes so many, a str
+inserts text, any other sequence inserts elements."""
+
+
+@dataclass(frozen=True, slots=True)
+class Splice:
+    """Edits a text or list: a field that is declared with the rule `text` or `list`.
+
+    `runs` go over the document from its beginning, in code points or elements; what they do not
+    cover at the end is kept. A record or field that is absent is an empty document.
+    """
+
+    path: str
+    field: str
+    runs: tuple[Run, ...]
+
+
+Op = Put | Patch | Delete | Add | SetAdd | SetRemove | Splice
 
 
 @dataclass(frozen=True, slots=True)

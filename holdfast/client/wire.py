@@ -21,8 +21,10 @@ from holdfast.client.commits import (
     OutcomeKind,
     Patch,
     Put,
+    Run,
     SetAdd,
     SetRemove,
+    Splice,
 )
 from holdfast.client.paths import record_path
 from holdfast.client.records import (
@@ -109,6 +111,9 @@ def op_to(op: Op) -> pb.Op:
         message.patch.remove.extend(map(values.encodable, op.remove))
     elif isinstance(op, Delete):
         message.delete.SetInParent()
+    elif isinstance(op, Splice):
+        message.splice.field = values.encodable(op.field)
+        message.splice.runs.extend(map(_run_to, op.runs))
     elif isinstance(op, Add):
         _add_to(op, message.add)
     else:
@@ -119,6 +124,30 @@ def op_to(op: Op) -> pb.Op:
 def _set_to(op: SetAdd | SetRemove, message: pb.SetAddOp | pb.SetRemoveOp) -> None:
     message.field = values.encodable(op.field)
     message.elements.extend(values.encode_field(element) for element in op.elements)
+
+
+def _run_to(run: Run) -> pb.SpliceRun:
+    if isinstance(run, str):
+        return pb.SpliceRun(insert=values.encodable(run))
+    if not isinstance(run, int):
+        return pb.SpliceRun(elements=values.encode_field(list(run)))
+    if not -(2**63) <= run < 2**63:
+        raise InvalidArgument("NUMBER_TOO_LONG", "a run of a splice is longer than any document")
+    return pb.SpliceRun(retain=run) if run >= 0 else pb.SpliceRun(delete=-run)
+
+
+def _run_from(message: pb.SpliceRun) -> Run:
+    match message.WhichOneof("run"):
+        case "insert":
+            return message.insert
+        case "elements":
+            said = values.decode(f'{{"": {message.elements}}}')[""]
+            assert isinstance(said, list), "doors send arrays"
+            return said
+        case "delete":
+            return -message.delete
+        case _:
+            return message.retain
 
 
 def _add_to(op: Add, message: pb.AddOp) -> None:
@@ -299,5 +328,7 @@ def op_from(space: str, message: pb.Op) -> Op | None:
             return SetAdd(path, message.set_add.field, _elements(message.set_add))
         case "set_remove":
             return SetRemove(path, message.set_remove.field, _elements(message.set_remove))
+        case "splice":
+            return Splice(path, message.splice.field, tuple(map(_run_from, message.splice.runs)))
         case _:
             return None

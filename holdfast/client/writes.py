@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from holdfast.client import values, wire
 from holdfast.client.call import Call, Steps, method
@@ -21,8 +21,10 @@ from holdfast.client.commits import (
     Patch,
     Put,
     Receipt,
+    Run,
     SetAdd,
     SetRemove,
+    Splice,
 )
 from holdfast.client.limits import WRITE_TIMEOUT_S
 from holdfast.client.options import CommitOptions, WriteOptions
@@ -50,6 +52,21 @@ def actor_of(actor: Actor | tuple[str, str]) -> Actor:
         raise InvalidArgument(
             "UNKNOWN_ENUM_VALUE", f"kinds of actors are {known}, not {kind!r}"
         ) from None
+
+
+class Edit(NamedTuple):
+    """One place of a document: how much to delete there, and what to insert."""
+
+    at: int
+    delete: int
+    insert: str | Sequence[Any]
+
+    @property
+    def runs(self) -> tuple[Run, ...]:
+        """Raises InvalidArgument for numbers below zero."""
+        if self.at < 0 or self.delete < 0:
+            raise InvalidArgument("SPLICE_MISMATCH", "`at` and `delete` are not negative")
+        return (self.at, self.insert, -self.delete)
 
 
 class Writes:
@@ -109,6 +126,12 @@ class Writes:
     ) -> Steps[Receipt]:
         """See `AsyncClient.set_remove`."""
         return self._one(SetRemove(path, field, tuple(elements)), options)
+
+    def splice(
+        self, path: str, field: str, runs: Iterable[Run] | None, edit: Edit, options: WriteOptions
+    ) -> Steps[Receipt]:
+        """See `AsyncClient.splice`."""
+        return self._one(Splice(path, field, edit.runs if runs is None else tuple(runs)), options)
 
     def commit(self, ops: Iterable[Op], options: CommitOptions) -> Steps[Receipt]:
         """See `AsyncClient.commit`."""

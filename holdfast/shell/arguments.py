@@ -120,6 +120,17 @@ def element(word: str) -> Any:
     return json.loads(_json_text(word))
 
 
+def runs_of(text: str) -> list[Any]:
+    """The runs of a splice, from a JSON array. Raises click.UsageError."""
+    try:
+        found = json.loads(text)
+    except ValueError:
+        found = None
+    if not isinstance(found, list) or not all(isinstance(run, int | str | list) for run in found):
+        raise click.UsageError("--runs: a JSON array of numbers, texts and arrays")
+    return found
+
+
 def pairs(words: Sequence[str], remedy: str) -> dict[str, str]:
     """Texts by name, from NAME=TEXT. Raises click.UsageError."""
     found: dict[str, str] = {}

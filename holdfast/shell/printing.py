@@ -186,13 +186,15 @@ def version_words(record: Record) -> str:
 
 def op_document(op: Op) -> Document:
     """What a commit does to one record."""
-    from holdfast.client import Add, Patch, Put, SetAdd, SetRemove
+    from holdfast.client import Add, Patch, Put, SetAdd, SetRemove, Splice
 
     match op:
         case Put(path, value):
             return {"op": "put", "path": path, "value": value}
         case Patch(path, sets, remove):
             return {"op": "patch", "path": path, "set": sets, "remove": list(remove)}
+        case Splice(path, field, runs):
+            return {"op": "splice", "path": path, "field": field, "runs": list(runs)}
         case Add(path, deltas):
             return {"op": "add", "path": path, "deltas": dict(deltas)}
         case SetAdd(path, field, elements):

@@ -20,6 +20,7 @@ from holdfast.shell.arguments import (
     default_actor,
     element,
     json_object,
+    runs_of,
 )
 from holdfast.shell.doors import HUB, Door
 
@@ -35,7 +36,9 @@ FILTER = "A CEL expression over `value` and `key`, such as \"value.state == 'idl
 
 def commands(door: Door) -> list[click.Command]:
     """All of them, for one kind of daemon."""
-    makers = (_get, _put, _patch, _delete, _add, _set_add, _set_remove, _list, _watch, _history)
+    makers = (
+        _get, _put, _patch, _delete, _add, _set_add, _set_remove, _splice, _list, _watch, _history,
+    )  # fmt: skip
     return [make(door) for make in makers]
 
 
@@ -364,3 +367,32 @@ def _set_remove(door: Door) -> click.Command:
         )
 
     return set_remove
+
+
+def _splice(door: Door) -> click.Command:
+    examples = (
+        f"{door.program} splice default/pages/7 body --at 5 --insert ', again'",
+        f"{door.program} splice default/pages/7 body --runs '[5, \"new\", -3]'",
+    )
+
+    @click.command("splice", epilog=epilog(*examples))
+    @click.argument("path", metavar="SPACE/COLLECTION/KEY")
+    @click.argument("field")
+    @click.option("--at", type=click.IntRange(min=0), default=0, help="Where, counted from 0.")
+    @click.option("--delete", type=click.IntRange(min=0), default=0, help="Delete so many there.")
+    @click.option("--insert", default="", metavar="TEXT", help="Insert this text there.")
+    @click.option("--elements", default="", metavar="ARRAY", help="Insert these JSON elements.")
+    @click.option("--runs", default="", help="All of the edit: numbers retain or, below 0, delete.")
+    @_writes(door)
+    def splice(path: str, field: str, client: Client, output: Output, **options: Any) -> int:
+        """Edit a text or list: a field that the policy of the collection declares as one. Places
+        are counted in code points or elements, of the document as it is."""
+        runs = runs_of(options["runs"]) if options["runs"] else None
+        insert = runs_of(options["elements"]) if options["elements"] else options["insert"]
+        receipt = client.splice(
+            path, field, runs, at=options["at"], delete=options["delete"], insert=insert,
+            **_conditions(options),
+        )  # fmt: skip
+        return printing.receipt(receipt, output, options)
+
+    return splice

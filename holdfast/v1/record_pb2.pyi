@@ -551,7 +551,9 @@ Global___SetRemoveOp: _TypeAlias = SetRemoveOp  # noqa: Y015
 
 @_typing.final
 class SpliceOp(_message.Message):
-    """Edits a field with the rule `text` or `list`. Not implemented yet: refused."""
+    """Edits a field with the rule `text` or `list`. Creates the record, or the field,
+    if it is absent: that is an empty document.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -561,7 +563,9 @@ class SpliceOp(_message.Message):
     """The field."""
     @_builtins.property
     def runs(self) -> _containers.RepeatedCompositeFieldContainer[Global___SpliceRun]:
-        """The edit as runs, from the beginning of the document to its end."""
+        """The edit as runs, from the beginning of the document; what they do not
+        cover at the end is kept.
+        """
 
     def __init__(
         self,
@@ -586,24 +590,28 @@ class SpliceRun(_message.Message):
     RETAIN_FIELD_NUMBER: _builtins.int
     INSERT_FIELD_NUMBER: _builtins.int
     DELETE_FIELD_NUMBER: _builtins.int
+    ELEMENTS_FIELD_NUMBER: _builtins.int
     retain: _builtins.int
     """Keep so many code points (text) or elements (list)."""
     insert: _builtins.str
-    """Insert this text, or this JSON array of elements."""
+    """Insert this text."""
     delete: _builtins.int
     """Delete so many."""
+    elements: _builtins.str
+    """Insert the elements of this JSON array."""
     def __init__(
         self,
         *,
         retain: _builtins.int = ...,
         insert: _builtins.str = ...,
         delete: _builtins.int = ...,
+        elements: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["delete", b"delete", "insert", b"insert", "retain", b"retain", "run", b"run"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["delete", b"delete", "elements", b"elements", "insert", b"insert", "retain", b"retain", "run", b"run"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["delete", b"delete", "insert", b"insert", "retain", b"retain", "run", b"run"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["delete", b"delete", "elements", b"elements", "insert", b"insert", "retain", b"retain", "run", b"run"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_run: _TypeAlias = _typing.Literal["retain", "insert", "delete"]  # noqa: Y015
+    _WhichOneofReturnType_run: _TypeAlias = _typing.Literal["retain", "insert", "delete", "elements"]  # noqa: Y015
     _WhichOneofArgType_run: _TypeAlias = _typing.Literal["run", b"run"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_run) -> _WhichOneofReturnType_run | None: ...
 
@@ -654,7 +662,7 @@ class Op(_message.Message):
 
     @_builtins.property
     def splice(self) -> Global___SpliceOp:
-        """Edit a text or list. Not implemented yet: refused."""
+        """Edit a text or list."""
 
     def __init__(
         self,

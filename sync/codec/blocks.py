@@ -9,7 +9,7 @@ blame where it is one: that one is set aside, and the others go on.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from itertools import accumulate
 from typing import TypeVar
@@ -17,7 +17,7 @@ from typing import TypeVar
 from google.protobuf.message import DecodeError
 
 from holdfast.v1 import record_pb2, replication_service_pb2
-from sync import framing, values
+from sync import framing, splices, values
 from sync.apply import names_of
 from sync.batch import MAX_OPS, Batch, Decided, MalformedBatch
 from sync.commit import (
@@ -48,6 +48,12 @@ _OPENS: dict[int, bytes] = dict.fromkeys(map(int, Kind), b"{") | {
     Kind.NONE: b"", Kind.DELETE: b"", Kind.REMOVE: b"[",
 }  # fmt: skip
 """How the payload of each kind begins; what is canonical beyond that is values' to say."""
+
+
+_SHAPES: dict[int, Callable[[bytes], object]] = {
+    Kind.REMOVE: names_of, Kind.SPLICE: splices.decode, Kind.SPLICE_CREATE: splices.decode,
+}  # fmt: skip
+"""Payloads that are more than an object, and what raises InvalidValue if they are not so."""
 
 
 # -- blocks ------------------------------------------------------------------
@@ -156,9 +162,10 @@ def _check_payloads(batch: Batch) -> bool:
         owner = None if error.index is None else _owner(batch, full[error.index])
         raise MalformedBatch(f"{error.reason}: {error}", owner) from error
     for op, kind in enumerate(batch.kinds):
-        if kind == Kind.REMOVE:
+        check = _SHAPES.get(kind)
+        if check is not None:
             try:
-                names_of(batch.payloads[op])
+                check(batch.payloads[op])
             except values.InvalidValue as error:
                 raise MalformedBatch(str(error), _owner(batch, op)) from error
     return plain

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import orjson
 
 from holdfast.v1 import record_pb2, state_service_pb2
-from sync import members, names, values
+from sync import members, names, splices, values
 from sync.apply import names_of
 from sync.canonical_json import canonical_value
 from sync.codec.blocks import precondition_from
@@ -20,7 +20,8 @@ from sync.commit import Actor, ActorKind, Kind, Op, OpId, Outcome, Precondition
 from sync.consistency import Bound, ReadLevel
 from sync.levels import MAX_BOUND, NO_WRITE_BOUND, Level, WriteBound
 from sync.position import ID_BYTES, MAX_NUMBER, Position
-from sync.reduce import Add, Delete, Patch, Put, Request, SetAdd, SetRemove
+from sync.reduce import Add, Delete, Patch, Put, Request, SetAdd, SetRemove, SpliceFields
+from sync.transform import Run, Splice, SpliceMismatch, splice
 
 MAX_OPS = 1_000
 """Operations of a commit: one message, one page of a log."""
@@ -168,6 +169,8 @@ def _request_from(op: record_pb2.Op) -> Request:
         if not op.add.deltas:
             raise BadRequest("MALFORMED_REQUEST", "add.deltas: at least one field")
         return Add(collection, key, values.canonical(orjson.dumps(dict(op.add.deltas))))
+    if which == "splice":
+        return SpliceFields(collection, key, ((op.splice.field, _splice_from(op.splice)),))
     if which == "set_add":
         return SetAdd(collection, key, _elements(op.set_add))
     if which == "set_remove":
@@ -183,6 +186,32 @@ def _elements(message: record_pb2.SetAddOp | record_pb2.SetRemoveOp) -> bytes:
         raise BadRequest("MALFORMED_REQUEST", "elements: at least one JSON value")
     texts = [canonical_value(text) for text in message.elements]
     return values.join({message.field: members.array(sorted(set(texts)))})
+
+
+def _splice_from(message: record_pb2.SpliceOp) -> Splice:
+    try:
+        edit = splice(_run_from(run) for run in message.runs)
+    except SpliceMismatch as error:
+        raise BadRequest(error.reason, str(error)) from error
+    if not edit.changes:
+        raise BadRequest("MALFORMED_REQUEST", "splice.runs: it inserts and deletes nothing")
+    return edit
+
+
+def _run_from(message: record_pb2.SpliceRun) -> Run:
+    which = message.WhichOneof("run")
+    if which == "insert":
+        return message.insert
+    if which == "elements":
+        array = values.fields(values.canonical(f'{{"":{message.elements}}}'))[""]
+        if array[:1] != b"[":
+            raise BadRequest("MALFORMED_REQUEST", "splice.runs.elements: a JSON array")
+        return splices.elements(array)
+    if which is None:
+        raise BadRequest("MALFORMED_REQUEST", "splice.runs: a run that does nothing")
+    count = message.retain if which == "retain" else message.delete
+    _number("splice.runs", count)
+    return count if which == "retain" else -count
 
 
 def _precondition_from(message: record_pb2.Precondition) -> Precondition:
@@ -278,6 +307,8 @@ def ops_to(ops: Sequence[Op]) -> list[record_pb2.Op]:
     for op in ops:
         if op.kind in (Kind.SET_ADD, Kind.SET_ADD_CREATE, Kind.SET_REMOVE):
             shown += _set_ops_to(op)
+        elif op.kind in (Kind.SPLICE, Kind.SPLICE_CREATE):
+            shown += _splices_to(op)
         elif op.kind != Kind.NONE:
             shown.append(_op_to(op))
     return shown
@@ -293,6 +324,27 @@ def _set_ops_to(op: Op) -> list[record_pb2.Op]:
         action.elements.extend(text.decode() for text in members.elements(array))
         shown.append(message)
     return shown
+
+
+def _splices_to(op: Op) -> list[record_pb2.Op]:
+    return [
+        record_pb2.Op(
+            collection=op.collection,
+            key=op.key,
+            splice=record_pb2.SpliceOp(field=name, runs=map(_run_to, edit.runs)),
+        )
+        for name, edit in splices.decode(op.payload).items()
+    ]
+
+
+def _run_to(run: Run) -> record_pb2.SpliceRun:
+    if isinstance(run, str):
+        return record_pb2.SpliceRun(insert=run)
+    if isinstance(run, tuple):
+        return record_pb2.SpliceRun(elements=splices.text_of(run).decode())
+    if run > 0:
+        return record_pb2.SpliceRun(retain=run)
+    return record_pb2.SpliceRun(delete=-run)
 
 
 def _op_to(op: Op) -> record_pb2.Op:

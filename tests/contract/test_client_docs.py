@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.contract import doors
+from tests.contract.test_client_contract import declare
 
 PAGE = Path(__file__).parents[2] / "docs" / "client.md"
 BLOCKS = re.findall(r"^```python\n(.*?)^```$", PAGE.read_text(), re.DOTALL | re.MULTILINE)
@@ -23,6 +24,7 @@ async def test_the_examples_work_as_printed(
     names: dict[str, Any] = {}
     async with doors.opened("hub", tmp_path) as door:
         monkeypatch.setenv("HOLDFAST_ADDRESS", door.address)
+        await declare(door, "default", "pages", '{"fields": {"body": "text", "plan": "list"}}')
         try:
             for block in BLOCKS:
                 await asyncio.to_thread(exec, block, names)

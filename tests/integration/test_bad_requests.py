@@ -170,9 +170,9 @@ REQUESTS = {
     "a set that is none": (
         _commit(_op(set_add=record_pb2.SetAddOp(field="n", elements=["1"]))), "RULE_MISMATCH",
     ),
-    "splice": (_commit(_op(splice=record_pb2.SpliceOp(field="n"))), "OP_NOT_IMPLEMENTED"),
+    "splice": (_commit(_op(splice=record_pb2.SpliceOp(field="n"))), "MALFORMED_REQUEST"),
     "one good, one not built": (
-        _commit(GOOD, _op(splice=record_pb2.SpliceOp(field="n"))), "OP_NOT_IMPLEMENTED",
+        _commit(GOOD, _op(splice=record_pb2.SpliceOp(field="n"))), "MALFORMED_REQUEST",
     ),
     "a short commit id": (_commit(GOOD, commit_id=b"1"), "MALFORMED_REQUEST"),
     "a token of somebody else": (_commit(GOOD, session_token=b"xyz"), "TOKEN_INVALID"),

@@ -37,7 +37,8 @@ NAMES = st.sampled_from(["robots", "jobs", "_policies", "a.b-c_d"])
 KEYS = st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=1, max_size=5)
 ACTORS = st.builds(Actor, KEYS, st.sampled_from(list(ActorKind)))
 OBJECTS = st.sampled_from([b"{}", b'{"n":1}', b'{"x":1.10,"y":[null,"\xc3\xa9"]}'])
-NOT_OBJECTS = (Kind.NONE, Kind.DELETE, Kind.REMOVE, Kind.PUT)
+SPLICES = (Kind.SPLICE, Kind.SPLICE_CREATE)
+NOT_OBJECTS = (Kind.NONE, Kind.DELETE, Kind.REMOVE, Kind.PUT, *SPLICES)
 """Kinds whose payload is another, and the one that only a commit of the level strong may have."""
 
 OPS = st.one_of(
@@ -45,6 +46,10 @@ OPS = st.one_of(
     st.builds(
         Op, st.sampled_from([k for k in Kind if k not in NOT_OBJECTS]),
         NAMES, KEYS, OBJECTS,
+    ),
+    st.builds(
+        Op, st.sampled_from(SPLICES), NAMES, KEYS,
+        st.sampled_from([b'{"a":[3,"\xc3\xa9",-1],"b":[[1,1.0]]}', b'{"":[]}']),
     ),
     st.builds(Op, st.just(Kind.REMOVE), NAMES, KEYS, st.sampled_from([b"[]", b'["a","b"]'])),
 )  # fmt: skip

@@ -61,7 +61,22 @@ CREATE TABLE pending (
     claimed    INTEGER NOT NULL,
     actor_id   TEXT NOT NULL,
     actor_kind INTEGER NOT NULL,
+    waits_for  INTEGER NOT NULL, -- a splice that is on a later revision than the cursor's; else 0
     PRIMARY KEY (space, ordinal, seq, idx)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX pending_waiting ON pending (space, ordinal, seq, idx) WHERE waits_for > 0;
+
+-- Texts and lists with pending edits: threads says which units are the hub's, which pending; ground
+-- names an own pending write of another sort that they stand on, 0 for none.
+CREATE TABLE weaves (
+    space      TEXT NOT NULL,
+    collection TEXT NOT NULL,
+    key        TEXT NOT NULL,
+    field      TEXT NOT NULL,
+    ground     TEXT NOT NULL,
+    threads    TEXT NOT NULL,
+    PRIMARY KEY (space, collection, key, field)
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX pending_by_record ON pending (space, collection, key);

@@ -10,7 +10,6 @@ from sync.policy import (
     DEFAULT,
     DEFAULT_SPACE,
     MAX_RULES,
-    NOT_IMPLEMENTED,
     SPACE_KEY,
     CollectionPolicy,
     DeleteRule,
@@ -81,14 +80,6 @@ def test_a_space_policy_that_cannot_be_kept_is_refused(text: str) -> None:
 
 
 @pytest.mark.promise("level.unbuilt-refused")
-@pytest.mark.parametrize("rule", sorted(NOT_IMPLEMENTED))
-def test_a_rule_that_is_not_built_is_refused_as_that(rule: str) -> None:
-    for text in (f'{{"rule":"{rule}"}}', f'{{"fields":{{"n":"{rule}"}}}}'):
-        with pytest.raises(InvalidPolicy, match=rule) as caught:
-            parse_collection(text.encode())
-        assert caught.value.reason == "NOT_IMPLEMENTED"
-
-
 def test_policies_follow_their_records() -> None:
     policies = Policies().with_record("jobs", b'{"coalesce":true}')
     assert (policies.declared("jobs"), policies.declared("robots")) == (True, False)

@@ -131,6 +131,38 @@ CREATE TABLE digests (
     PRIMARY KEY (space, collection)
 );
 
+-- Edits of texts and lists as they took effect, by record; effect is null where a field was written
+-- in another way, or all of them (an empty field). They stand in the log, too.
+CREATE TABLE text_edits (
+    space      text COLLATE "C" NOT NULL,
+    collection text COLLATE "C" NOT NULL,
+    key        text COLLATE "C" NOT NULL,
+    revision   bigint NOT NULL CHECK (revision >= 1),
+    idx        bigint NOT NULL CHECK (idx >= 0),
+    field      bytea NOT NULL,
+    origin     bigint NOT NULL,
+    seq        bigint NOT NULL,
+    stamp      bigint NOT NULL,
+    effect     bytea,
+    PRIMARY KEY (space, collection, key, revision, idx)
+);
+
+-- From the document that an origin had at its newest edit to the hub's, where they differ; strands
+-- is null after an edit that could not be placed.
+CREATE TABLE text_spans (
+    space      text COLLATE "C" NOT NULL,
+    collection text COLLATE "C" NOT NULL,
+    key        text COLLATE "C" NOT NULL,
+    origin     bigint NOT NULL,
+    field      bytea NOT NULL,
+    revision   bigint NOT NULL CHECK (revision >= 1),
+    seq        bigint NOT NULL,
+    stamp      bigint NOT NULL,
+    base       bigint NOT NULL CHECK (base >= 0),
+    strands    bytea,
+    PRIMARY KEY (space, collection, key, origin, field)
+);
+
 -- What was written concurrently, and what was decided. Fields are UTF-8 as bytes, since JSON
 -- allows them a NUL; an empty field is the whole record, a value that is null was removed.
 -- `op` is the kind of the operation that theirs_value is the payload of, where a whole record is

@@ -132,6 +132,38 @@ CREATE TABLE digests (
     PRIMARY KEY (space, collection)
 ) STRICT, WITHOUT ROWID;
 
+-- Edits of texts and lists as they took effect, by record; effect is null where a field was written
+-- in another way, or all of them (an empty field). They stand in the log, too.
+CREATE TABLE text_edits (
+    space      TEXT NOT NULL,
+    collection TEXT NOT NULL,
+    key        TEXT NOT NULL,
+    revision   INTEGER NOT NULL CHECK (revision >= 1),
+    idx        INTEGER NOT NULL CHECK (idx >= 0),
+    field      BLOB NOT NULL,
+    origin     INTEGER NOT NULL,
+    seq        INTEGER NOT NULL,
+    stamp      INTEGER NOT NULL,
+    effect     BLOB,
+    PRIMARY KEY (space, collection, key, revision, idx)
+) STRICT, WITHOUT ROWID;
+
+-- From the document that an origin had at its newest edit to the hub's, where they differ; strands
+-- is null after an edit that could not be placed.
+CREATE TABLE text_spans (
+    space      TEXT NOT NULL,
+    collection TEXT NOT NULL,
+    key        TEXT NOT NULL,
+    origin     INTEGER NOT NULL,
+    field      BLOB NOT NULL,
+    revision   INTEGER NOT NULL CHECK (revision >= 1),
+    seq        INTEGER NOT NULL,
+    stamp      INTEGER NOT NULL,
+    base       INTEGER NOT NULL CHECK (base >= 0),
+    strands    BLOB,
+    PRIMARY KEY (space, collection, key, origin, field)
+) STRICT;
+
 -- What was written concurrently, and what was decided. Fields are UTF-8 as bytes, since JSON
 -- allows them a NUL; an empty field is the whole record, a value that is null was removed.
 -- `op` is the kind of the operation that theirs_value is the payload of, where a whole record is
