@@ -29,6 +29,8 @@ def step(kind: int, payload: bytes, live: Value) -> Value:
         return dict(content)
     if kind == Kind.CREATE:
         return {**(live or {}), **content}
+    if kind in (Kind.SPLICE, Kind.SPLICE_CREATE):
+        return _spliced(kind, json.loads(payload), live)
     if kind in (Kind.ADD, Kind.ADD_CREATE):
         if live is None and kind == Kind.ADD:
             return None
@@ -78,3 +80,22 @@ class Replay:
             if value is not None:
                 found[name] = at, value
         return found
+
+
+def _spliced(kind: int, edits: dict[str, list[Any]], live: Value) -> Value:
+    """Runs over documents: a number above zero keeps, one below deletes, the rest is inserted."""
+    if live is None and kind == Kind.SPLICE:
+        return None
+    after = dict(live or {})
+    for name, runs in edits.items():
+        text = after.get(name, [] if any(isinstance(run, list) for run in runs) else "")
+        at, made = 0, text[:0]
+        for run in runs:
+            if isinstance(run, int):
+                made += text[at : at + run] if run > 0 else text[:0]
+                at += abs(run)
+            else:
+                made += run
+        assert at == len(text), f"{name}: an edit of {at} units, where there are {len(text)}"
+        after[name] = made
+    return after

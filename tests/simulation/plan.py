@@ -25,6 +25,7 @@ import sync.origin_search
 import sync.window
 from sync.messages import Scope
 from tests.simulation.clients import COLLECTIONS
+from tests.simulation.typists import SHARE
 
 FAILPOINTS = (
     "edge.commit.before_outbox", "edge.commit.outbox_written", "edge.commit.view_written",
@@ -69,6 +70,8 @@ class Plan:
     wanderers: int
     knobs: list[tuple[object, str, object]] = field(default_factory=list)
     """Limits of production code, made small so that they are reached."""
+    typists: bool = False
+    """Whether agents type into one text, too."""
     faults: list[Fault] = field(default_factory=list)
 
     def describe(self) -> str:
@@ -126,6 +129,7 @@ def plan_of(
         mix = rare.choice(RARE_MIXES)
     if "pause" in mix and rare.random() < 0.5:
         plan.seconds, plan.gap = LONG_S, 60 * plan.gap
+    plan.typists = luck("typists").random() < SHARE
     return _with_faults(plan, found, mix, without)
 
 

@@ -25,7 +25,7 @@ from typing import Any
 from unittest import mock
 
 from holdfast.host import failpoints
-from tests.simulation import evidence
+from tests.simulation import evidence, typists
 from tests.simulation.clients import POLICIES, Agent, Watcher
 from tests.simulation.clocks import SKEWS_MS, SimulatedClock
 from tests.simulation.disks import image
@@ -226,6 +226,8 @@ class World:
         await asyncio.sleep(1.0)
         for name, policy in POLICIES.items():
             self.set_policy(name, policy, -1)
+        if self.plan.typists:
+            self.set_policy(typists.COLLECTION, typists.POLICY, -1)
         self.faults.schedule()
         self._clients()
         await asyncio.sleep(self.plan.seconds)
@@ -252,6 +254,10 @@ class World:
         for space in self.plan.spaces:
             self._launch(Watcher(self, self.hub, space, "", pending=False).live())
         self._launch(self._take_samples())
+        everywhere: list[Door] = [*self.edges, self.hub]
+        for door in everywhere if self.plan.typists else ():
+            name = f"typist-{door.name}"
+            self._launch(typists.Typist(self, name, door, self.luck(name)).live())
 
     def _agent(self, doors: list[Door]) -> None:
         self.agents += 1
