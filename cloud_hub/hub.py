@@ -214,6 +214,7 @@ class Hub:
         self.fanout.close()
         if self._server is not None:
             await self._server.stop(DRAIN_SECONDS)
+            self._server = None  # it ends with this loop, not when a collector comes by
         if self._page is not None:
             await self._page.close()
         await self.streams.save()

@@ -214,6 +214,7 @@ class EdgeAgent:
         self.watchers.close()
         self.waiting.close()
         await asyncio.gather(*(server.stop(DRAIN_SECONDS) for server in self._servers.values()))
+        self._servers.clear()  # they end with this loop, not when a collector comes by
         await self._hub_door.close()
         await self.store.close()
         await retention.sweep(self.files, force=True)

@@ -185,7 +185,8 @@ def test_the_doctor_finds_an_edge_well_or_says_what_to_do(doors: Doors) -> None:
     ok(doors.edge("wait", "--synced"))
     checks = ok(doors.edge("doctor", "--data", str(doors.edge_process.data), "--json")).lines
     assert {one["check"] for one in checks} == {
-        *("sqlite", "directory", "disk", "socket", "hub", "link", "alarms", "outbox")
+        *("sqlite", "clock", "directory", "disk", "outbox.db", "replica.db", "socket", "hub"),
+        *("link", "clock skew", "alarms", "outbox"),
     }
     absent = doors.edge("doctor", "--socket", "absent.sock")
     assert absent.code == 1
