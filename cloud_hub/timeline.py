@@ -73,9 +73,10 @@ class Timeline:
         return decided.batch.actors[index], decided.batch.claimed[index]
 
     async def value_at(
-        self, collection: str, key: str, newest: int, at: int, max_steps: int = MAX_STEPS
+        self, collection: str, key: str, newest: int, at: int, max_steps: int = 0
     ) -> Step | None:
         """The change that made the record what it was at revision `at`, None if it was not yet.
+        Looks at `max_steps` changes at most, zero: MAX_STEPS.
 
         Raises Refusal HISTORY_TOO_LONG.
         """
@@ -84,12 +85,12 @@ class Timeline:
             if step.revision <= at:
                 return step
             count += 1
-            if count > max_steps:
+            if count > (max_steps or MAX_STEPS):
                 raise _too_long(collection, key)
         return None
 
     async def rebuild(
-        self, collection: str, key: str, revision: int, max_steps: int = MAX_STEPS
+        self, collection: str, key: str, revision: int, max_steps: int = 0
     ) -> bytes | None:
         """The live value that the change at `revision` left; None if it deleted the record.
 
@@ -102,7 +103,7 @@ class Timeline:
             if any(op.kind in _WHOLE or op.kind == Kind.DELETE for op in step.ops):
                 break
             count += 1
-            if count > max_steps:
+            if count > (max_steps or MAX_STEPS):
                 raise _too_long(collection, key)
         live: bytes | None = None
         for op in reversed(pending):
