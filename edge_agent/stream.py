@@ -286,9 +286,10 @@ class Stream:
                     return True
         return False
 
-    def _rank(self, space: str) -> tuple[bool, int, str]:
-        """Where somebody waits for the hub comes first."""
-        return not self._up.strong.is_urgent(space), self._up.priority(space), space
+    def _rank(self, space: str) -> tuple[bool, bool, int, str]:
+        """Control spaces come first; then those where somebody waits for the hub."""
+        rank = self._up.priority(space)
+        return bool(rank), not self._up.strong.is_urgent(space), rank, space
 
     async def _offer(self, space: str, origin: bytes, sent: int) -> None:
         limits = Limits(commits=self._up.push_limit, payload_bytes=PUSH_BYTES)

@@ -68,7 +68,7 @@ class StrongCommits:
                 del self._awaited[space, commit_id]
 
     def is_urgent(self, space: str) -> bool:
-        """Whether somebody waits for what is pending in a space: it goes before all others."""
+        """Whether somebody waits for what is pending in a space."""
         return self._spaces[space] > 0
 
     def sending(self, batch: Batch) -> Batch:

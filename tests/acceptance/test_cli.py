@@ -144,6 +144,20 @@ def test_conditions(doors: Doors) -> None:
     assert doors.edge("patch", "default/once/2", "a=2", "--if-exists").code == 1
 
 
+@pytest.mark.promise("write.strong.decided")
+def test_levels_of_writes(doors: Doors) -> None:
+    ok(doors.edge("wait", "--synced", "--timeout", "30s"))
+    claim = ("put", "default/locks/dock", "by=arm-3", "--level", "strong", "--if-absent")
+    first = ok(doors.edge(*claim, "--json")).json
+    assert first["outcome"] == "applied"
+    for refused in (doors.edge(*claim), doors.at_hub(*claim)):
+        assert refused.code == 1
+        assert "try:" in refused.err
+    for words in (["patch", "a=1"], ["put", "a=1"]):
+        ok(doors.edge(words[0], "default/locks/1", words[1], "--max-pending", "9"))
+    ok(doors.at_hub("delete", "default/locks/1", "--level", "bounded", "--max-age", "1h"))
+
+
 def test_watching_tells_each_commit_on_a_line(doors: Doors) -> None:
     socket = str(doors.edge_process.socket)
     arguments = ["watch", "default/watched", "--json", "--bookmarks"]
