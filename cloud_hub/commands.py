@@ -8,7 +8,7 @@ time that loading a database driver would take.
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,14 +17,17 @@ import click
 import holdfast
 from cloud_hub import settings as reading
 from cloud_hub.doctor import HUB_FILES, database
+from holdfast.host import channels
 from holdfast.host.commands import epilog, output_option
 from holdfast.host.config import Loaded
 from holdfast.host.output import Output
+from holdfast.host.tls_options import tls_flags
 from holdfast.shell import conflicts, doctor, hub, settings, state
 from holdfast.shell.doors import HUB
 from holdfast.shell.settings import Flags, Given, log_level
 
 if TYPE_CHECKING:
+    from cloud_hub.dev_certs import Made
     from cloud_hub.hub import Hub
 
 
@@ -63,6 +66,7 @@ SETTINGS = Flags(
             "--listen-database", metavar="URL",
             help="With --pooled: the same database without the pooler, to be notified by.",
         ),
+        **tls_flags(),
         "insecure": click.option(
             "--insecure", is_flag=True, default=None, help="Plain TCP; on loopback only."
         ),
@@ -94,6 +98,7 @@ def run(given: Given, output: Output) -> None:
 
 def _serve(given: Given, output: Output) -> None:
     loaded: Loaded[reading.Settings] = SETTINGS.loaded(given)
+    channels.allow_only_tls_1_3()  # before gRPC is loaded
     from cloud_hub.hub import HubSettings, started
     from holdfast.host import logs
     from holdfast.host.serving import Pulse, serve
@@ -110,6 +115,7 @@ def _serve(given: Given, output: Output) -> None:
         name=found.name,
         reflection=found.reflection,
         metrics=found.metrics_endpoint,
+        tls=found.tls_files,
     )
 
     def announce(running: Hub) -> None:
@@ -139,7 +145,8 @@ def _reloading(given: Given, loaded: Loaded[reading.Settings]) -> Callable[[Hub]
         {"log.level": lambda settings: logs.set_level(settings.log.level)},
     )
 
-    async def reload(_running: Hub) -> None:
+    async def reload(running: Hub) -> None:
+        running.reload()
         reloading.reload()
 
     return reload
@@ -153,6 +160,64 @@ PATIENT = doctor.Patient(
     doctor.hub,
     database,
 )
+
+
+@cli.command(
+    "dev-certs",
+    epilog=epilog(
+        "cloud-hub dev-certs certs --name hub.local --edge arm-3 --edge arm-4",
+        "cloud-hub dev-certs certs --name 192.168.1.5 --edge arm-3 --days 7",
+    ),
+)
+@click.argument("directory", type=click.Path(path_type=Path))
+@click.option(
+    "--name", "names", multiple=True, metavar="HOST",
+    help="A name or IP address by which edges reach the hub; repeatable. Default: this machine's"
+    " name, localhost and 127.0.0.1.",
+)  # fmt: skip
+@click.option("--edge", "edges", multiple=True, help="An edge; repeatable. Default: edge-1.")
+@click.option("--trust", default="holdfast.test", help="Domain of the identities.")
+@click.option("--port", type=click.IntRange(1, 65_535), default=7443, help="For the commands.")
+@click.option("--days", type=click.IntRange(1, 3_650), default=30, help="How long they are valid.")
+@output_option
+def dev_certs(
+    directory: Path, names: tuple[str, ...], edges: tuple[str, ...], trust: str, port: int,
+    days: int, output: Output,
+) -> None:  # fmt: skip
+    """Make a throw-away CA and certificates for a hub, edges and an operator, to try them on
+    several machines today.
+
+    Prints the commands to use them. Nothing is overwritten. The key of the CA lies beside the rest:
+    this is for trying, not for production.
+    """
+    import socket
+
+    from cloud_hub.dev_certs import make
+
+    hosts = names or (socket.gethostname(), "localhost", "127.0.0.1")
+    made = make(directory, hosts, edges or ("edge-1",), trust, port, days)
+    if not output.as_json:
+        for line in _in_words(made, days):
+            output.say(line)
+        return
+    document = {
+        "directory": str(made.directory),
+        "files": [str(path) for path in made.files],
+        "hub": made.hub_command,
+        "edges": list(made.edge_commands),
+        "operator": made.operator_command,
+        "copy": list(made.copied),
+    }
+    output.facts(document)
+
+
+def _in_words(made: Made, days: int) -> Iterator[str]:
+    yield f"{len(made.files)} files in {made.directory}, valid for {days} days."
+    yield from ("", "On the hub's machine:", f"  {made.hub_command}")
+    for copied, command in zip(made.copied, made.edge_commands, strict=True):
+        yield from ("", f"On an edge's machine, with {copied} copied there:", f"  {command}")
+    yield from ("", "To look at it:", f"  {made.operator_command}")
+
 
 cli.add_command(settings.command(SETTINGS))
 for command in (

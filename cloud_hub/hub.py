@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import random
 import secrets
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ from grpc_health.v1 import health, health_pb2
 
 import holdfast
 from cloud_hub import commit_ids, epochs, fleet, levels, news
+from cloud_hub.access import Gatekeeper
+from cloud_hub.certificates import Certificates
 from cloud_hub.cursors import CursorKey
 from cloud_hub.fanout import Fanout, Head
 from cloud_hub.following import Follower
@@ -30,6 +33,7 @@ from cloud_hub.history import History
 from cloud_hub.ingest import Ingest
 from cloud_hub.meta import SECRET_BYTES, Identity, identify
 from cloud_hub.meter import Meter
+from cloud_hub.ownership import Ownership
 from cloud_hub.reads import Reads
 from cloud_hub.scraping import MetricsPage
 from cloud_hub.services.admin import AdminService
@@ -51,6 +55,7 @@ from holdfast.host.door import UnknownMethods, add_service
 from holdfast.host.health import add_health
 from holdfast.host.loop_lag import watch_loop
 from holdfast.host.loopback import Endpoint
+from holdfast.tls.credentials import TlsFiles
 from holdfast.v1 import (
     admin_service_pb2,
     conflict_service_pb2,
@@ -88,7 +93,8 @@ def random_id() -> bytes:
 @dataclass(frozen=True, slots=True)
 class HubSettings:
     """How a hub process runs. Exactly one of `data` (a directory, for SQLite) and `database`
-    (a PostgreSQL URL). `listen` is HOST:PORT; port 0 takes a free one."""
+    (a PostgreSQL URL). `listen` is HOST:PORT; port 0 takes a free one. Without `tls` it is plain
+    TCP, which only loopback is for."""
 
     listen: str
     data: Path | None = None
@@ -102,12 +108,14 @@ class HubSettings:
     """The same database without the pooler, for notifications; without it they are done without."""
     metrics: Endpoint | None = None
     """Where Prometheus reads, on loopback; None: nothing is counted."""
+    tls: TlsFiles | None = None
 
 
 class Hub:
     """A hub on a database; `assembled` makes one, `started` one that listens.
 
-    `new_id` makes 16 random bytes: this process's origin, tokens, commit ids."""
+    `new_id` makes 16 random bytes: this process's origin, tokens, commit ids. `luck`, uniform in
+    [0, 1), spreads when streams have come of age."""
 
     def __init__(
         self,
@@ -116,6 +124,7 @@ class Hub:
         identity: Identity,
         clock: Clock,
         new_id: Callable[[], bytes] = random_id,
+        luck: Callable[[], float] = random.random,
     ) -> None:
         self.settings, self.driver, self.clock = settings, driver, clock
         self.metrics = self._metrics() if settings.metrics else None
@@ -137,9 +146,11 @@ class Hub:
         self.streams = Streams(clock, self._save_edges, meter)
         greeter = Greeter(driver, clock, key, name)
         self.state = StateService(self.ingest, self.fanout, reads, events, new_id)
+        self.ownership, self.origin = Ownership(driver), transactor.origin
         self.replication = ReplicationService(
-            self.ingest, self.fanout, greeter, self.streams, clock
+            self.ingest, self.fanout, greeter, self.streams, clock, self.ownership, luck
         )
+        self.certificates = Certificates(settings.tls) if settings.tls else None
         self._services: dict[str, object] = {
             "StateService": self.state,
             "ReplicationService": self.replication,
@@ -151,7 +162,7 @@ class Hub:
                 self.ingest,
                 self.streams,
                 clock,
-                list,
+                self.alarms,
             ),
         }
         self._health = health.aio.HealthServicer()
@@ -161,8 +172,9 @@ class Hub:
 
     async def start(self) -> None:
         """Learns where every space is, then listens. Raises OSError if the address is taken."""
+        await self.ownership.claim_own(self.origin)
         await self.prepare()
-        server = self._server = grpc.aio.server(options=server_options())
+        server = self._server = self._new_server()
         for name, service in self._services.items():
             descriptor = _SERVICES[name].services_by_name[name]
             add_service(server, descriptor, service, self._meter.refused)
@@ -171,7 +183,7 @@ class Hub:
             _enable_reflection(server)
         server.add_generic_rpc_handlers((UnknownMethods(),))
         try:
-            self.port = server.add_insecure_port(self.settings.listen)
+            self.port = self._listen(server)
         except RuntimeError as error:
             said = "it is in use, or no address of this machine"
             raise OSError(f"cannot listen on {self.settings.listen}: {said}") from error
@@ -181,6 +193,27 @@ class Hub:
         await server.start()
         for name in ("", *(f"holdfast.v1.{each}" for each in self._services)):
             await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+
+    def _new_server(self) -> grpc.aio.Server:
+        if self.certificates is None:
+            return grpc.aio.server(options=server_options())
+        certificates = self.certificates
+        gate = Gatekeeper(lambda: certificates.trust)
+        return grpc.aio.server(interceptors=[gate], options=server_options())
+
+    def _listen(self, server: grpc.aio.Server) -> int:
+        if self.certificates is None:
+            return server.add_insecure_port(self.settings.listen)
+        return server.add_secure_port(self.settings.listen, self.certificates.credentials())
+
+    def reload(self) -> bool:
+        """Takes up certificates anew (SIGHUP); True if there are others. What is wrong with them is
+        an alarm, and those from before stay in use."""
+        return self.certificates is not None and self.certificates.look(anew=True)
+
+    def alarms(self) -> list[str]:
+        """What an operator must look at, by name."""
+        return self.certificates.alarms if self.certificates else []
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serves until `stop` is set, then drains."""
@@ -270,6 +303,8 @@ class Hub:
         while True:
             await asyncio.sleep(HOUSEKEEPING_SECONDS)
             try:
+                if self.certificates is not None:
+                    await asyncio.to_thread(self.certificates.look)
                 await self.streams.save()
                 await self.driver.write(self._forget_old_ids)
             except Exception as error:  # noqa: BLE001 - housekeeping waits for better times
@@ -319,6 +354,7 @@ async def assembled(
     clock: Clock,
     new_id: Callable[[], bytes] = random_id,
     secret: Callable[[], bytes] = lambda: secrets.token_bytes(SECRET_BYTES),
+    luck: Callable[[], float] = random.random,
 ) -> Hub:
     """A hub on an open database, which gets its identity the first time. Raises StorageError."""
 
@@ -326,7 +362,7 @@ async def assembled(
         await epochs.begin(tx, new_id(), clock.wall_ms())
         return await identify(tx, Identity(new_id(), secret()))
 
-    return Hub(settings, driver, await driver.write(work), clock, new_id)
+    return Hub(settings, driver, await driver.write(work), clock, new_id, luck)
 
 
 @contextlib.asynccontextmanager

@@ -56,6 +56,19 @@ async def register(tx: Transaction, edges: Mapping[bytes, str]) -> dict[bytes, i
     return await numbers(tx, ids)
 
 
+async def identities(tx: Transaction, ids: Iterable[bytes]) -> dict[bytes, str]:
+    """The identity of each origin that is known and belongs to one."""
+    rows = await tx.fetch_by("origins_identities", (sorted(set(ids)),))
+    return {bytes(origin): identity for origin, identity in rows if identity}
+
+
+async def claim(tx: Transaction, ids: Iterable[bytes], edge: str, identity: str) -> None:
+    """Gives those of these origins to an identity that belong to nobody yet."""
+    wanted = sorted(set(ids))
+    columns = (wanted, [edge] * len(wanted), [identity] * len(wanted))
+    await tx.write_rows("origins_claim", columns)
+
+
 async def names(tx: Transaction, wanted: Iterable[int]) -> dict[int, bytes]:
     """The ids of numbers, negated ones too."""
     asked = set(wanted)

@@ -1,13 +1,17 @@
 """How a hub is set up: from a TOML file, the environment (CLOUD_HUB__SECTION__KEY) and flags.
 
-    listen = "127.0.0.1:7443"
+    listen = "0.0.0.0:7443"
     data = "/var/lib/cloud-hub"
-    insecure = true
+
+    [tls]
+    cert = "/etc/cloud-hub/hub.pem"
+    key = "/etc/cloud-hub/hub.key"
+    ca = "/etc/cloud-hub/clients-ca.pem"
 
 With neither `data` nor `database`, the directory that a service manager provides (STATE_DIRECTORY)
 is used.
 
-Invariant: what is read here can be run: one database, and an address that only this machine
+Invariant: what is read here can be run: one database, and TLS or an address that only this machine
 reaches.
 """
 
@@ -20,6 +24,8 @@ from typing import Literal
 
 from holdfast.host.config import ConfigError, Loaded, load, provided, setting
 from holdfast.host.loopback import Endpoint, parse, require
+from holdfast.host.tls_options import TlsSection, endpoint
+from holdfast.tls.credentials import TlsFiles
 
 PREFIX = "CLOUD_HUB"
 DEFAULT_LISTEN = "127.0.0.1:7443"
@@ -41,6 +47,7 @@ class Settings:
     same database without it, or nothing, and processes look for each other's commits instead."""
 
     log: LogSection
+    tls: TlsSection
     listen: str = setting(DEFAULT_LISTEN)
     data: Path | None = setting(None, allowed="the directory of the hub's SQLite database")
     database: str = setting("", allowed="postgresql://...", secret=True)
@@ -70,16 +77,28 @@ class Settings:
                 "pooled and listen_database are about a PostgreSQL database",
                 "leave them out, or give --database URL instead of --data",
             )
-        if not self.insecure:
+        if self.tls_files is None and not self.insecure:
             raise ConfigError(
-                "this hub would need certificates, and encryption is not built yet",
-                "give --insecure: plain TCP, which only this machine can reach",
+                "this hub has no certificate, and is not told to do without",
+                "give --tls-cert, --tls-key and --tls-ca (`cloud-hub dev-certs DIR` makes some to"
+                " try), or --insecure: plain TCP, which only this machine can reach",
             )
-        return require(
+        if self.tls_files is not None and self.insecure:
+            raise ConfigError(
+                "--insecure is plain TCP, and certificates are given",
+                "leave out one of the two",
+            )
+        return endpoint(
             self.listen,
-            "listen on loopback: --listen 127.0.0.1:7443; encryption, which other addresses need,"
-            " is not built yet",
+            self.tls_files,
+            "listen on loopback (--listen 127.0.0.1:7443), or give --tls-cert, --tls-key and"
+            " --tls-ca",
         )
+
+    @property
+    def tls_files(self) -> TlsFiles | None:
+        """The files for TLS; None for plain TCP. Raises ConfigError."""
+        return self.tls.files()
 
 
 def loaded(

@@ -16,9 +16,11 @@ import click
 
 import holdfast
 from edge_agent import settings as reading
+from holdfast.host import channels
 from holdfast.host.commands import epilog, output_option
 from holdfast.host.config import Loaded
 from holdfast.host.output import Output
+from holdfast.host.tls_options import tls_flags
 from holdfast.shell import conflicts, doctor, edge, settings, state
 from holdfast.shell.arguments import SIZE
 from holdfast.shell.doors import EDGE
@@ -50,9 +52,14 @@ SETTINGS = Flags(
         "hub.address": click.option(
             "--hub", "hub__address", multiple=True, metavar="HOST:PORT",
             callback=lambda _context, _option, all_: ",".join(all_) or None,
-            help="Address of the hub, on this machine; repeatable, for several processes of one"
-            " hub.",
+            help="Address of the hub, without TLS on this machine; repeatable, for several"
+            " processes of one hub.",
         ),
+        "hub.name": click.option(
+            "--hub-name", "hub__name", metavar="NAME",
+            help="Name in the hub's certificate, if it is not that of --hub.",
+        ),
+        **tls_flags(),
         "data": click.option(
             "--data", type=click.Path(path_type=Path), help="Directory of this edge's files."
         ),
@@ -90,16 +97,22 @@ def run(given: Given, output: Output) -> None:
 
 def _serve(given: Given, output: Output) -> None:
     loaded: Loaded[reading.Settings] = SETTINGS.loaded(given)
+    channels.allow_only_tls_1_3()  # before gRPC is loaded
+    from edge_agent.credentials import EdgeCredentials
     from edge_agent.daemon import EdgeSettings, started
-    from edge_agent.uplink import insecure
+    from edge_agent.uplink import insecure, secure
     from holdfast.host import logs
     from holdfast.host.serving import Pulse, serve
 
     found = loaded.value
     logs.configure(found.log.level)
-    doors = found.doors
+    doors, files = found.doors, found.tls_files
     paths = tuple(doors)
-    first, *others = (insecure(str(endpoint)) for endpoint in found.hub_endpoints)
+    credentials = EdgeCredentials(files) if files else None
+    first, *others = (
+        secure(str(each), credentials) if credentials else insecure(str(each))
+        for each in found.hub_endpoints
+    )
     wanted = EdgeSettings(
         data=found.data,
         hub=first,
@@ -142,6 +155,7 @@ def _reloading(
 
     async def reload(agent: EdgeAgent) -> None:
         running[:] = [agent]
+        await agent.reload()
         reloading.reload()
 
     return reload

@@ -62,6 +62,9 @@ SWEEP_SECONDS = 5.0
 QUIET_ROUNDS = 60
 """Every so many rounds whatever there is: a quiet edge lets go of its old rows too."""
 
+RENEW_SECONDS = 5.0
+"""How often the files of TLS are looked at: soon enough for who has just put new ones there."""
+
 DRAIN_SECONDS = 5.0
 """Time for calls in flight."""
 
@@ -154,6 +157,8 @@ class EdgeAgent:
             for path in settings.sockets
         }
         self._inbox = Inbox(files, self.reads)
+        if settings.hub.credentials is not None:
+            settings.hub.credentials.report_to(files.alarms)
         self._edge = EdgeService(
             files, self.store, self.reads, self.intake, self.uplink, settings.scopes
         )
@@ -196,6 +201,7 @@ class EdgeAgent:
         tasks = [
             asyncio.create_task(self.uplink.run(), name="uplink"),
             asyncio.create_task(self._sweep(), name="sweep"),
+            asyncio.create_task(self._renew(), name="renew"),
         ]
         try:
             stopped = asyncio.create_task(stop.wait())
@@ -239,6 +245,22 @@ class EdgeAgent:
         await server.start()
         os.chmod(path, self.settings.socket_mode)  # noqa: PTH101 - one call, no disk
         return server
+
+    async def reload(self, *, anew: bool = True) -> bool:
+        """Takes up credentials anew (SIGHUP), and dials with them; True if there are others."""
+        credentials = self.settings.hub.credentials
+        if credentials is None or not await credentials.look(anew=anew):
+            return False
+        self.uplink.begin_again("CREDENTIALS_CHANGED", "there is a new certificate")
+        return True
+
+    async def _renew(self) -> None:
+        while True:
+            await asyncio.sleep(RENEW_SECONDS)
+            try:
+                await self.reload(anew=False)
+            except Exception as error:  # noqa: BLE001 - the credentials from before stay in use
+                _log.warning("looking for new certificates failed", exc_info=error)
 
     async def _sweep(self) -> None:
         rounds = 0

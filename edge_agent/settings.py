@@ -6,13 +6,19 @@ flags.
     scopes = ["default", "plant-7/orders"]
 
     [hub]
-    address = "127.0.0.1:7443"
+    address = "hub.example.org:7443"
+
+    [tls]
+    cert = "/etc/edge-agent/edge.pem"
+    key = "/etc/edge-agent/edge.key"
+    ca = "/etc/edge-agent/hub-ca.pem"
 
 What a service manager provides (STATE_DIRECTORY, RUNTIME_DIRECTORY) is used where nobody says
 otherwise.
 
-Invariant: what is read here can be run: addresses are on this machine, scopes are whole or of
-collections.
+Invariant: what is read here can be run: without TLS addresses are on this machine, scopes are whole
+or of collections. Whether the files of TLS can be used is not looked at here: an edge starts
+without them, too.
 """
 
 from __future__ import annotations
@@ -24,7 +30,9 @@ from pathlib import Path
 from typing import Literal
 
 from holdfast.host.config import ConfigError, Loaded, load, provided, setting
-from holdfast.host.loopback import Endpoint, require
+from holdfast.host.loopback import Endpoint
+from holdfast.host.tls_options import TlsSection, endpoint
+from holdfast.tls.credentials import TlsFiles
 from sync import names
 from sync.commit import Actor, ActorKind
 from sync.messages import Scope
@@ -56,6 +64,7 @@ class HubSection:
         allowed="HOST:PORT of the hub, such as 127.0.0.1:7443; of several processes of one hub"
         " all, separated by commas"
     )
+    name: str = setting("", allowed="the name in the hub's certificate, if it is not the address")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +93,7 @@ class Settings:
     hub: HubSection
     outbox: OutboxSection
     log: LogSection
+    tls: TlsSection
     data: Path = setting(allowed="the directory of this edge's files")
     sockets: tuple[str, ...] = setting(())
     scopes: tuple[str, ...] = setting(("default",))
@@ -95,8 +105,8 @@ class Settings:
     def hub_endpoints(self) -> tuple[Endpoint, ...]:
         """The processes of the hub. Raises AddressRefused, ConfigError."""
         remedy = (
-            "run the hub on this machine, at 127.0.0.1; encryption, and hubs elsewhere, are not"
-            " built yet"
+            "give --tls-cert, --tls-key and --tls-ca (docs/operations.md, Certificates), or run the"
+            " hub on this machine, at 127.0.0.1"
         )
         texts = [text.strip() for text in self.hub.address.split(",")]
         if len(texts) > MAX_HUBS:
@@ -104,7 +114,19 @@ class Settings:
                 f"hub.address names {len(texts)} addresses",
                 f"name at most {MAX_HUBS}; an edge needs no more to find one that lives",
             )
-        return tuple(dict.fromkeys(require(text, remedy) for text in texts))
+        files = self.tls_files
+        return tuple(dict.fromkeys(endpoint(text, files, remedy) for text in texts))
+
+    @property
+    def tls_files(self) -> TlsFiles | None:
+        """The files for TLS; None for plain TCP. Raises ConfigError."""
+        files = self.tls.files(self.hub.name)
+        if files is None and self.hub.name:
+            raise ConfigError(
+                "hub.name is the name in the hub's certificate, and there is no TLS",
+                "give --tls-cert, --tls-key and --tls-ca, or leave --hub-name out",
+            )
+        return files
 
     @property
     def doors(self) -> dict[Path, Actor | None]:

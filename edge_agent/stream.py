@@ -120,6 +120,10 @@ class Link(Protocol):
 _BY_AGREEMENT = frozenset({"STREAM_AGED", "SHUTTING_DOWN", "PAUSED", "ORIGIN_COPIED"})
 
 
+_REFUSED = {grpc.StatusCode.PERMISSION_DENIED: "NOT_ALLOWED"}
+"""What a hub says before a stream begins, where it says no by a status."""
+
+
 class Stream:
     """Runs one stream to its end."""
 
@@ -198,7 +202,8 @@ class Stream:
             # Behind all that has come: the hub's own goodbye, if there was one, says more.
             await self._received.put(m.Goodbye("LINK_LOST", "the hub ended the stream"))
         except grpc.aio.AioRpcError as error:
-            self._end(Ended("HUB_UNREACHABLE", error.details() or error.code().name))
+            reason = _REFUSED.get(error.code(), "HUB_UNREACHABLE")
+            self._end(Ended(reason, error.details() or error.code().name))
         except codec.MalformedMessage as error:
             self._end(Ended(error.reason, str(error)))
 

@@ -23,6 +23,7 @@ import grpc
 
 from edge_agent import reconcile
 from edge_agent import standing as standings
+from edge_agent.credentials import ALWAYS_NAMED, EdgeCredentials, NoCredentials
 from edge_agent.database import EdgeFiles
 from edge_agent.dialling import Dialling
 from edge_agent.intake import Intake
@@ -63,19 +64,26 @@ class LinkState(StrEnum):
     GREETING = "greeting"
     STREAMING = "streaming"
     PAUSED = "paused"
+    NEEDS_AUTH = "needs_auth"
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where the hub is, and how to open a channel to it."""
+    """Where the hub is, and how to open a channel to it; with TLS, by which credentials."""
 
     text: str
     connect: Callable[[], grpc.aio.Channel]
+    credentials: EdgeCredentials | None = None
 
 
 def insecure(address: str) -> Address:
     """A hub on this machine, without TLS."""
     return Address(address, lambda: grpc.aio.insecure_channel(address, options=client_options()))
+
+
+def secure(address: str, credentials: EdgeCredentials) -> Address:
+    """A hub anywhere, by TLS."""
+    return Address(address, lambda: credentials.channel(address), credentials)
 
 
 class Uplink:
@@ -116,6 +124,7 @@ class Uplink:
         self._stream: Stream | None = None
         self._paused = asyncio.Event()
         self._resumed = asyncio.Event()
+        self._awaken = asyncio.Event()
         self._progress = asyncio.Event()
 
     @property
@@ -138,10 +147,11 @@ class Uplink:
         if self._stream is not None:
             self._stream.leave("PAUSED", "paused by a person")
 
-    def begin_again(self, reason: str) -> None:
-        """The files are no longer what the stream began from."""
+    def begin_again(self, reason: str, message: str = "the replica is another") -> None:
+        """The files are no longer what the stream began from; dials anew at once."""
         if self._stream is not None:
-            self._stream.leave(reason, "the replica is another")
+            self._stream.leave(reason, message)
+        self._awaken.set()
 
     async def resume(self) -> None:
         """Goes back to the hub."""
@@ -210,6 +220,7 @@ class Uplink:
 
     async def learn(self, welcome: m.Welcome) -> None:
         """The hub has introduced itself."""
+        self.files.alarms.clear("NEEDS_AUTH")
         self.state, self.reason = LinkState.STREAMING, ""
         self._away_since_ns = None
         self.clock_offset_ms = welcome.wall_ms - self.files.clock.boot_ns() // 1_000_000
@@ -263,7 +274,8 @@ class Uplink:
                 self.state = LinkState.PAUSED
                 await self._resumed.wait()
                 self._dialling.begin_again()
-            self.state = LinkState.CONNECTING
+            if self.state is not LinkState.NEEDS_AUTH:
+                self.state = LinkState.CONNECTING
             began, before = asyncio.get_running_loop().time(), self._work_done
             ended = await self._once()
             lived = asyncio.get_running_loop().time() - began
@@ -271,6 +283,7 @@ class Uplink:
             well = ended.at_once or (healthy and not ended.fault)
             self.reason = f"{ended.reason}: {ended.message}" if ended.message else ended.reason
             self._note(ended)
+            self._judge(ended)
             delay = self._dialling.ended(
                 ended.reason, ended.retry_after_ms, well=well, own_fault=ended.fault
             )
@@ -296,11 +309,24 @@ class Uplink:
         return self.intake.applied + sum(self.vitals.acknowledged.values())
 
     async def _rest(self, delay: int) -> None:
-        self.state = LinkState.CONNECTING
+        self._awaken.clear()
+        awaken = asyncio.create_task(self._awaken.wait())
+        paused = asyncio.create_task(self._paused.wait())
         try:
-            await asyncio.wait_for(self._paused.wait(), delay / 1_000)
-        except TimeoutError:
-            return
+            either = asyncio.FIRST_COMPLETED
+            await asyncio.wait([awaken, paused], timeout=delay / 1_000, return_when=either)
+        finally:
+            awaken.cancel()
+            paused.cancel()
+
+    def _judge(self, ended: Ended) -> None:
+        """What the link waits for: a hub, or credentials that the hub accepts."""
+        if ended.reason in ALWAYS_NAMED:
+            self.state = LinkState.NEEDS_AUTH
+            self.files.alarms.raise_("NEEDS_AUTH", self.reason)
+        elif ended.reason != "HUB_UNREACHABLE" or self.state is not LinkState.NEEDS_AUTH:
+            self.state = LinkState.CONNECTING  # a hub that is away has not changed its mind
+            self.files.alarms.clear("NEEDS_AUTH")
 
     def _note(self, ended: Ended) -> None:
         """A push that cannot be taken as a whole is halved until the one to blame is found."""
@@ -315,20 +341,34 @@ class Uplink:
         except HostError as error:  # a damaged replica is begun anew meanwhile
             self.files.alarms.raise_(error.reason, error.message)
             return Ended(error.reason, error.message, fault=True)
-        channel = self.address.connect()
+        try:
+            channel = self.address.connect()
+        except NoCredentials as none:
+            return Ended(none.finding.reason, none.finding.message, fault=True)
         try:
             call = rpc.ReplicationServiceStub(channel).Replicate()
             self._stream, self._asked_ns = Stream(self, hello, call), 0
             self.dials += 1
             self._questions.clear()
             self._answers.clear()  # they are of the history that the hub had
-            return await self._stream.run()
+            ended = await self._stream.run()
         finally:
             self._stream = None
             if self._away_since_ns is None:
                 self._away_since_ns = self.files.clock.boot_ns()
             self.told()
             await channel.close()
+        return await self._explained(ended)
+
+    async def _explained(self, ended: Ended) -> Ended:
+        """Over TLS a hub that cannot be reached may have refused to be."""
+        credentials = self.address.credentials
+        if credentials is None or ended.reason != "HUB_UNREACHABLE":
+            return ended
+        found = await credentials.why(self.address.text)
+        if found is None:
+            return ended
+        return Ended(found.reason, f"{found.message}; {found.remedy}", fault=True)
 
     def _scope(self, space: str) -> m.Scope:
         """What is replicated of a space; of one that is only written to, nothing."""

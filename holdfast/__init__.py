@@ -49,6 +49,7 @@ if TYPE_CHECKING:
         SetAdd,
         SetRemove,
         Splice,
+        TlsFiles,
         Version,
         Watch,
     )
@@ -90,6 +91,7 @@ __all__ = [
     "SetAdd",
     "SetRemove",
     "Splice",
+    "TlsFiles",
     "Version",
     "Watch",
 ]

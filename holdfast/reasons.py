@@ -99,6 +99,8 @@ _ROWS: dict[str, tuple[_Row, ...]] = {
          "Declare the field with the rule that the operation needs, or use put or patch."),
         ("SPLICE_MISMATCH", "A splice was not written on the text or list that it is to edit.",
          "Read the record again, and splice what is there; text goes into texts only."),
+        ("INSECURE_ADDRESS", "Without TLS only this machine may be spoken to.",
+         "Use the edge on this machine, or give the files for TLS (tls=..., HOLDFAST_TLS_CERT)."),
         # Batches and frames.
         ("MALFORMED_BATCH", "A batch of commits contradicts itself.",
          "Read the message for the commit to blame; it waits in the conflict inbox of its edge."),
@@ -200,6 +202,8 @@ _ROWS: dict[str, tuple[_Row, ...]] = {
          "Stop that process, or choose another directory."),
         ("DIRECTORY_UNUSABLE", "The data directory cannot be used.",
          "Choose a directory on a local disk that this user may write to."),
+        ("TLS_FILE_UNUSABLE", "A certificate, its key or the file of CAs cannot be used.",
+         "Correct the file that the message names; running daemons take it up by themselves."),
         ("DATABASE_UNSAFE", "The database may lose what it has acknowledged, or is read-only.",
          "Correct the setting that the message names, and start the hub again."),
         ("SCHEMA_MISMATCH", "The database has a schema that this version does not know.",
@@ -248,6 +252,8 @@ _ROWS: dict[str, tuple[_Row, ...]] = {
         ("SESSION_NOT_CAUGHT_UP", "This door has not yet seen all that the session has seen.",
          "Try again, or begin a new session knowingly.", 500),
         # Doors and streams.
+        ("HUB_NOT_TRUSTED", "What answers at the hub's address is not known to be the hub.",
+         "Check the address, the file of CAs, and the names in the hub's certificate.", 5_000),
         ("DOOR_UNREACHABLE", "Nothing answers at the address.",
          "Start the daemon, or correct the address (HOLDFAST_SOCKET, HOLDFAST_ADDRESS).", 500),
         ("TOO_BUSY", "More work waits than the daemon takes on.",
@@ -293,6 +299,12 @@ _ROWS: dict[str, tuple[_Row, ...]] = {
     "PERMISSION_DENIED": (
         ("NOT_ALLOWED", "Whoever asks may not do this here.",
          "Ask the operator for the right, or use the socket of the right actor."),
+        ("NEEDS_AUTH", "The hub does not accept this edge's certificate, or there is none to show.",
+         "Put a valid certificate in place; writes are accepted and kept meanwhile."),
+        ("IDENTITY_REFUSED", "The certificate does not say in one URI who its holder is.",
+         "Use a certificate with a URI such as spiffe://TRUST/edge/NAME, of the hub's domain."),
+        ("ORIGIN_NOT_YOURS", "The origin belongs to the identity that first used it at this hub.",
+         "Use the certificate that this outbox was first used with, or an empty data directory."),
     ),
     "DATA_LOSS": (
         ("DATABASE_CORRUPT", "The database file is damaged.",

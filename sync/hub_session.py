@@ -24,8 +24,16 @@ SILENCE_LIMIT_NS = 60 * SECOND_NS
 """Twice what the edge waits: the edge ends a half-open link first and says why."""
 
 AGE_LIMIT_NS = 30 * 60 * SECOND_NS
-"""Streams move on now and then, so that load spreads after a hub has been added; well before the
-connection's own age would cut them off without a word."""
+"""Streams move on now and then, so that load spreads after a hub has been added, and whose
+certificate is not taken any more is out by then; well before the connection's own age would cut
+them off without a word."""
+
+
+def age_limit_ns(luck: float) -> int:
+    """The age of one stream, `luck` uniform in [0, 1): a fleet that came at once after a restart
+    does not come at once for ever."""
+    return AGE_LIMIT_NS - int(luck * AGE_LIMIT_NS / 3)
+
 
 MAX_SPACES = 1_000
 """Spaces of one edge: a hello stays within a message."""
@@ -40,6 +48,7 @@ class HubSession:
     opened_ns: BootInstant
     state: State = State.GREETING
     hello: m.Hello | None = None
+    age_limit_ns: int = AGE_LIMIT_NS
     credit: Sender = field(default_factory=Sender)
     _receiver: Receiver = field(default_factory=Receiver)
     _taken_commits: int = 0
@@ -109,7 +118,7 @@ class HubSession:
         limit = GREETING_LIMIT_NS if self.state is State.GREETING else SILENCE_LIMIT_NS
         if now - heard > limit:
             return self._goodbye("SILENT", "nothing heard")
-        if now - self.opened_ns > AGE_LIMIT_NS:
+        if now - self.opened_ns > self.age_limit_ns:
             return self._goodbye("STREAM_AGED", "connect again")
         return []
 

@@ -24,6 +24,7 @@ from edge_agent import daemon as edges
 from edge_agent.uplink import insecure
 from holdfast import AsyncClient, Conflict
 from holdfast.host.clock import Clock
+from holdfast.tls.credentials import TlsFiles
 from holdfast.v1 import admin_service_pb2 as admin
 from holdfast.v1 import edge_service_pb2 as edge_pb
 from holdfast.v1 import record_pb2 as record
@@ -77,13 +78,19 @@ class House:
     settings: dict[str, edges.EdgeSettings] = field(default_factory=dict)
     clocks: dict[str, Clock] = field(default_factory=dict)
     clients: list[AsyncClient] = field(default_factory=list)
+    hub_tls: TlsFiles | None = None
+    """With it the hub speaks TLS; each edge is then started with `hub=`, and clients at the hub are
+    those of `operator`."""
+    operator: TlsFiles | None = None
     _keepers: dict[str, AsyncClient] = field(default_factory=dict)
 
     # -- daemons ---------------------------------------------------------------
 
     async def start_hub(self) -> hubs.Hub:
         """Starts the hub, the second time at the same port."""
-        settings = hubs.HubSettings(listen=f"127.0.0.1:{self.port}", data=self.root / "hub")
+        settings = hubs.HubSettings(
+            listen=f"127.0.0.1:{self.port}", data=self.root / "hub", tls=self.hub_tls
+        )
         found = await _Running.start(hubs.started(settings, self.clocks.get("hub")))
         self.running["hub"], self.port = found, found.daemon.port
         hub: hubs.Hub = found.daemon
@@ -94,9 +101,9 @@ class House:
     ) -> edges.EdgeAgent:
         """Starts an edge, the second time as it was the first time."""
         if name not in self.settings:
+            options.setdefault("hub", insecure(f"127.0.0.1:{self.port}"))
             self.settings[name] = edges.EdgeSettings(
                 data=self.root / name,
-                hub=insecure(f"127.0.0.1:{self.port}"),
                 sockets=[self.socket(name)],
                 name=name,
                 scopes=scopes or {SPACE: Scope()},
@@ -126,6 +133,8 @@ class House:
     def at(self, name: str, actor: tuple[str, str] = ROBOT, **options: Any) -> AsyncClient:
         """A client, and so a session, at an edge's socket or at the hub."""
         address = f"127.0.0.1:{self.port}" if name == "hub" else f"unix:{self.socket(name)}"
+        if name == "hub":
+            options.setdefault("tls", self.operator)
         self.clients.append(AsyncClient(address, actor, **options))
         return self.clients[-1]
 

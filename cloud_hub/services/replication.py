@@ -13,24 +13,28 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from typing import Any
 
 import grpc
 
+from cloud_hub.access import identity_of
 from cloud_hub.downstream import Downstream
 from cloud_hub.fanout import Fanout
 from cloud_hub.greeting import Greeter
 from cloud_hub.ingest import Ingest
+from cloud_hub.ownership import Ownership, Vouched, named_by
 from cloud_hub.streams import Streams
 from cloud_hub.submissions import Line, Pushed, Voided
 from holdfast.host.clock import Clock
+from holdfast.host.refusal import Refusal
 from sync import actions as a
 from sync import codec
 from sync import messages as m
 from sync.batch import MalformedBatch
 from sync.clock import BootInstant
-from sync.hub_session import HubSession
+from sync.hub_session import HubSession, age_limit_ns
 from sync.transitions import ProtocolViolation
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -44,10 +48,11 @@ class ReplicationService:
     """Serves holdfast.v1.ReplicationService."""
 
     def __init__(
-        self, ingest: Ingest, fanout: Fanout, greeter: Greeter, streams: Streams, clock: Clock
-    ) -> None:
+        self, ingest: Ingest, fanout: Fanout, greeter: Greeter, streams: Streams, clock: Clock,
+        ownership: Ownership, luck: Callable[[], float],
+    ) -> None:  # fmt: skip
         self.ingest, self.fanout, self.greeter = ingest, fanout, greeter
-        self.streams, self.clock = streams, clock
+        self.streams, self.clock, self.ownership, self.luck = streams, clock, ownership, luck
 
     async def Replicate(self, requests: AsyncIterator[Any], context: Context) -> None:
         """Runs one stream to its end."""
@@ -59,7 +64,8 @@ class Stream:
 
     def __init__(self, service: ReplicationService, context: Context) -> None:
         self._service, self._context = service, context
-        self._session = HubSession(self._now())
+        self._session = HubSession(self._now(), age_limit_ns=age_limit_ns(service.luck()))
+        self._vouched = Vouched(identity_of(context))
         self._control: deque[m.HubMessage] = deque()
         self._wake = asyncio.Event()
         self._closed: a.Close | None = None
@@ -109,17 +115,32 @@ class Stream:
             async for request in requests:
                 if self._over():
                     return  # a newer stream may have been welcomed: nothing more is taken here
-                message = codec.edge_message_from(request)
+                message = await self._vouch(codec.edge_message_from(request))
                 await self._perform(self._session.receive(message, self._now()))
                 if self._over():
                     return
             self._end(a.Close("GONE", "the edge has left"))
         except (ProtocolViolation, codec.MalformedMessage) as error:
             self.close("PROTOCOL_VIOLATION", str(error))
+        except Refusal as refusal:
+            _log.warning("stream of %s: %s", self._vouched.who or self.edge, refusal.message)
+            self.close(refusal.reason, refusal.message, refusal.retry_ms or 1_000)
         except Exception as error:  # noqa: BLE001 - whatever it is ends this stream, and only it
             reason = getattr(error, "reason", "INTERNAL")
             _log.warning("stream of %s failed", self.edge, exc_info=error)
             self.close(str(reason), "the hub could not go on with this stream", 1_000)
+
+    async def _vouch(self, message: m.EdgeMessage) -> m.EdgeMessage:
+        """The message, if its sender may name what it names: before anything of it is known to
+        others. An edge's name is that of its certificate. Raises Refusal."""
+        self._vouched.check(message)
+        who = self._vouched.who
+        if who is None or not isinstance(message, m.Hello):
+            return message
+        own = named_by(message)
+        await self._service.ownership.claim(who, own)
+        self._vouched.admit(own)
+        return replace(message, edge=who.name)
 
     def _over(self) -> bool:
         return self._closed is not None

@@ -50,6 +50,7 @@ from holdfast.client.records import (
     Record,
     Version,
 )
+from holdfast.tls.credentials import TlsFiles
 
 __all__ = [
     "Actor",
@@ -88,6 +89,7 @@ __all__ = [
     "SetAdd",
     "SetRemove",
     "Splice",
+    "TlsFiles",
     "Version",
     "Watch",
 ]

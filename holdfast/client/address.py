@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from ipaddress import ip_address
 from pathlib import Path
 
-from holdfast.errors import InvalidArgument, Unavailable, Unimplemented
+from holdfast.errors import InvalidArgument, Unavailable
 
 SOCKET_VARIABLE = "HOLDFAST_SOCKET"
 ADDRESS_VARIABLE = "HOLDFAST_ADDRESS"
@@ -26,15 +26,17 @@ def find(
     address: str | None = None,
     environment: Mapping[str, str] = os.environ,
     directory: Path | None = None,
+    *,
+    secure: bool = False,
 ) -> str:
     """The gRPC target: `unix:PATH` or `host:port`.
 
     Raises Unavailable DOOR_UNREACHABLE if nothing is given or found, InvalidArgument for what is no
-    address, Unimplemented for a host that is not this machine.
+    address, and for a host that is not this machine unless it is spoken to `secure`, by TLS.
     """
     given = address or environment.get(SOCKET_VARIABLE) or environment.get(ADDRESS_VARIABLE)
     if given:
-        return parse(given)
+        return parse(given, secure=secure)
     directory = Path.cwd() if directory is None else directory
     for socket in sorted(directory.glob(SOCKETS)):
         return parse(_fitting(socket))
@@ -50,7 +52,7 @@ def _fitting(socket: Path) -> str:
     return full if len(full.encode()) <= MAX_SOCKET_PATH_BYTES else os.path.relpath(full)
 
 
-def parse(address: str) -> str:
+def parse(address: str, *, secure: bool = False) -> str:
     """The gRPC target of an address: unix:PATH, a path with a slash, or host:port."""
     if address.startswith("unix:"):
         return _socket(address.removeprefix("unix:").removeprefix("//"))
@@ -63,11 +65,10 @@ def parse(address: str) -> str:
             f"an address is unix:PATH or host:port, not {address[:120]!r}",
             remedy="Correct the address.",
         )
-    if not _is_loopback(host):
-        raise Unimplemented(
-            "NOT_IMPLEMENTED",
+    if not secure and not _is_loopback(host):
+        raise InvalidArgument(
+            "INSECURE_ADDRESS",
             f"{host} is another machine, and what is sent to it could be read on the way",
-            remedy="Talk to the edge on this machine; encryption comes with enrolment.",
         )
     return address
 

@@ -9,7 +9,7 @@ from typing import Any, Literal, Self, Unpack
 from google.protobuf.message import Message
 
 from holdfast.client import address as addresses
-from holdfast.client import values
+from holdfast.client import security, values
 from holdfast.client.async_transport import AsyncTransport, AsyncWatch
 from holdfast.client.call import Call, method
 from holdfast.client.commits import History, Op, OpId, Outcome, Receipt, Run
@@ -28,6 +28,7 @@ from holdfast.client.records import Actor, JsonObject, Position, Record
 from holdfast.client.session import Session
 from holdfast.client.watching import Watched, WatchState
 from holdfast.client.writes import Edit, Writes, actor_of
+from holdfast.tls.credentials import TlsFiles
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,8 @@ class AsyncClient:
 
     `address` is `unix:PATH` or `host:port`; without one it is HOLDFAST_SOCKET, HOLDFAST_ADDRESS, or
     the first of .run/*/agent.sock here. `actor` is who writes: (id, kind), the kind one of
-    robot, human, ai, system. Paths are space/collection/key.
+    robot, human, ai, system. Paths are space/collection/key. `tls` are the files for a hub that is
+    spoken to by TLS; without it, those that HOLDFAST_TLS_CERT, _KEY and _CA name, if they do.
 
     A client is a session: every answer is at least as new as what it has seen before, per space,
     also at another door if its `token` is handed on. Nothing is promised across sessions; see
@@ -68,12 +70,16 @@ class AsyncClient:
         actor: Actor | tuple[str, str] | None = None,
         *,
         tokens: Mapping[str, bytes] | str | None = None,
+        tls: TlsFiles | None = None,
         connect_timeout_s: float = CONNECT_TIMEOUT_S,
         transport: AsyncTransport | None = None,
         **levels: Unpack[LevelOptions],
     ) -> None:
         if transport is None:
-            transport = AsyncTransport(addresses.find(address), connect_timeout_s)
+            tls = security.find(tls, address)
+            target = addresses.find(address, secure=tls is not None)
+            secured = security.of_target(target, tls)
+            transport = AsyncTransport(target, connect_timeout_s, secured)
         self._transport = transport
         self._actor = None if actor is None else actor_of(actor)
         self._session = Session(tokens)

@@ -14,7 +14,7 @@ from holdfast.client.attempts import Attempts, luck
 from holdfast.client.call import Call, Steps, T, serialize
 from holdfast.client.commits import Bookmark, Event
 from holdfast.client.failures import ConnectionLost, failure, not_connected
-from holdfast.client.limits import channel_options
+from holdfast.client.security import Security
 from holdfast.client.watching import WATCH, WatchState
 from holdfast.errors import HoldfastError
 from holdfast.v1.state_service_pb2 import WatchResponse
@@ -23,8 +23,12 @@ from holdfast.v1.state_service_pb2 import WatchResponse
 class AsyncTransport:
     """One channel to one door, opened at its first use, inside the loop that uses it."""
 
-    def __init__(self, target: str, connect_timeout_s: float) -> None:
+    def __init__(
+        self, target: str, connect_timeout_s: float, security: Security | None = None
+    ) -> None:
         self.target = target
+        self._security = security or Security()
+        self._outdated: list[grpc.aio.Channel] = []
         self._connect_timeout_s = connect_timeout_s
         self._channel: grpc.aio.Channel | None = None
         self._connected = False
@@ -32,8 +36,10 @@ class AsyncTransport:
     async def close(self) -> None:
         """Ends all calls. The next use opens a new channel."""
         channel, self._channel, self._connected = self._channel, None, False
-        if channel is not None:
-            await channel.close()
+        outdated, self._outdated = self._outdated, []
+        for each in (*outdated, channel):
+            if each is not None:
+                await each.close()
 
     async def run(self, steps: Steps[T]) -> T:
         """Does an operation: sends its calls, gives it the answers, returns its result."""
@@ -98,8 +104,13 @@ class AsyncTransport:
 
     async def _connect(self, timeout_s: float) -> grpc.aio.Channel:
         """The channel, connected. Raises Unavailable if it cannot be: then nothing was sent."""
+        if self._channel is not None and not self._connected and self._security.changed():
+            # Others may wait on it yet: it ends with the client, or with the next one.
+            for each in self._outdated:
+                await each.close()
+            self._outdated, self._channel = [self._channel], None
         if self._channel is None:
-            self._channel = grpc.aio.insecure_channel(self.target, channel_options())
+            self._channel = self._opened()
         if not self._connected:
             timeout_s = min(timeout_s, self._connect_timeout_s)
             try:
@@ -108,6 +119,12 @@ class AsyncTransport:
                 raise not_connected(self.target, timeout_s) from None
             self._connected = True
         return self._channel
+
+    def _opened(self) -> grpc.aio.Channel:
+        credentials, options = self._security.credentials()
+        if credentials is None:
+            return grpc.aio.insecure_channel(self.target, options)
+        return grpc.aio.secure_channel(self.target, credentials, options)
 
     def _failure(self, error: grpc.aio.AioRpcError) -> HoldfastError:
         told = failure(error.code(), error.details(), error.trailing_metadata())

@@ -13,7 +13,7 @@ from holdfast.client.attempts import Attempts, luck
 from holdfast.client.call import Call, Steps, T, serialize
 from holdfast.client.commits import Bookmark, Event
 from holdfast.client.failures import ConnectionLost, failure, not_connected
-from holdfast.client.limits import channel_options
+from holdfast.client.security import Security
 from holdfast.client.watching import WATCH, WatchState
 from holdfast.errors import HoldfastError
 from holdfast.v1.state_service_pb2 import WatchResponse
@@ -22,8 +22,12 @@ from holdfast.v1.state_service_pb2 import WatchResponse
 class BlockingTransport:
     """One channel to one door, opened at its first use. Safe for threads."""
 
-    def __init__(self, target: str, connect_timeout_s: float) -> None:
+    def __init__(
+        self, target: str, connect_timeout_s: float, security: Security | None = None
+    ) -> None:
         self.target = target
+        self._security = security or Security()
+        self._outdated: list[grpc.Channel] = []
         self.connect_timeout_s = connect_timeout_s
         self._lock = threading.Lock()
         self._channel: grpc.Channel | None = None
@@ -33,8 +37,10 @@ class BlockingTransport:
         """Ends all calls. The next use opens a new channel."""
         with self._lock:
             channel, self._channel, self._connected = self._channel, None, False
-        if channel is not None:
-            channel.close()
+            outdated, self._outdated = self._outdated, []
+        for each in (*outdated, channel):
+            if each is not None:
+                each.close()
 
     def run(self, steps: Steps[T]) -> T:
         """Does an operation: sends its calls, gives it the answers, returns its result."""
@@ -73,12 +79,23 @@ class BlockingTransport:
     def connect(self, timeout_s: float) -> grpc.Channel:
         """The channel, connected. Raises Unavailable if it cannot be: then nothing was sent."""
         with self._lock:
+            if self._channel is not None and not self._connected and self._security.changed():
+                # Others may wait on it yet: it ends with the client, or with the next one.
+                for each in self._outdated:
+                    each.close()
+                self._outdated, self._channel = [self._channel], None
             if self._channel is None:
-                self._channel = grpc.insecure_channel(self.target, channel_options())
+                self._channel = self._opened()
             channel, connected = self._channel, self._connected
         if not connected:
             self._await_ready(channel, min(timeout_s, self.connect_timeout_s))
         return channel
+
+    def _opened(self) -> grpc.Channel:
+        credentials, options = self._security.credentials()
+        if credentials is None:
+            return grpc.insecure_channel(self.target, options)
+        return grpc.secure_channel(self.target, credentials, options)
 
     def _await_ready(self, channel: grpc.Channel, timeout_s: float) -> None:
         ready = grpc.channel_ready_future(channel)

@@ -8,7 +8,16 @@ than its minimum and cuts the client off after a few ("too many pings"); without
 minimum is five minutes.
 """
 
+import os
+from collections.abc import MutableMapping
+
 Options = tuple[tuple[str, int], ...]
+
+CIPHERS_VARIABLE = "GRPC_SSL_CIPHER_SUITES"
+CIPHERS = "ECDHE-PSK-CHACHA20-POLY1305"
+"""gRPC's Python has no setting for the least version of TLS. Its ciphers can be chosen, but those
+of TLS 1.3 are always allowed; this one is of TLS 1.2 and needs a key shared beforehand, which
+nobody here has. So no handshake of TLS 1.2 finds a cipher, at either end."""
 
 MAX_MESSAGE_BYTES = 4 * 1024 * 1024
 """One message, either way. gRPC's default for receiving, stated because both ends must agree: a
@@ -51,6 +60,11 @@ MAX_CONCURRENT_STREAMS = 256
 """Calls at once on one connection; more wait at the client without an error. So it lies well above
 what one program keeps open (its watches, 64 callers), or its watches would lock out its writes; how
 many watches a program may have is refused by name at the door, not here."""
+
+
+def allow_only_tls_1_3(environment: MutableMapping[str, str] = os.environ) -> None:
+    """For this whole process; gRPC reads it when it is loaded, so it must come before that."""
+    environment[CIPHERS_VARIABLE] = CIPHERS
 
 
 def client_options() -> Options:

@@ -29,6 +29,7 @@ _LINKS = {
     edge.LINK_STATE_GREETING: "greeting",
     edge.LINK_STATE_STREAMING: "streaming",
     edge.LINK_STATE_PAUSED: "paused",
+    edge.LINK_STATE_NEEDS_AUTH: "needs_auth",
 }
 PAGE = 1_000
 """The most that a page may have."""

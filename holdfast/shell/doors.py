@@ -21,6 +21,7 @@ import click
 
 if TYPE_CHECKING:
     from holdfast.client import Client
+    from holdfast.tls.credentials import TlsFiles
 
 PROBE_SECONDS = 3.0
 """A daemon on this machine takes a connection at once, even while it is busy."""
@@ -28,6 +29,16 @@ PROBE_SECONDS = 3.0
 HUB_VARIABLES = ("HOLDFAST_HUB", "HOLDFAST_ADDRESS")
 HUB_FILE = Path(".run/hub.address")
 """Written by `make run`, beside the sockets of its edges."""
+
+
+_FLAGS = {"cert": "--tls-cert", "key": "--tls-key", "ca": "--tls-ca", "name": "--hub-name"}
+_METAVARS = {"cert": "FILE", "key": "FILE", "ca": "FILE", "name": "NAME"}
+_TLS_HELP = {
+    "cert": "Your certificate, in PEM, for a hub with TLS.",
+    "key": "Its key.",
+    "ca": "CAs by which the hub is known.",
+    "name": "Name in the hub's certificate, if it is not that of the address.",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,35 +49,62 @@ class Door:
     option: str
     metavar: str
     help: str
-    find: Callable[[str | None, Mapping[str, str]], str]
+    find: Callable[..., str]
     """The gRPC target. Raises HoldfastError."""
     start: str
     """How to get one running."""
+    remote: bool = False
+    """It may be on another machine, by TLS."""
 
     def takes_client(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """Gives a command the option for the address, and its function a `client`."""
 
         @click.option(self.option, "address", metavar=self.metavar, help=self.help)
+        @self.takes_tls
         @functools.wraps(function)
-        def command(*args: Any, address: str | None, **options: Any) -> Any:
-            with self.client(address) as client:
+        def command(*args: Any, address: str | None, tls: TlsFiles | None, **options: Any) -> Any:
+            with self.client(address, tls) as client:
                 return function(*args, client=client, **options)
 
         return command
 
-    def client(self, address: str | None) -> Client:
+    def takes_tls(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Gives a command the options for TLS, if this daemon may be elsewhere, and its function a
+        `tls`."""
+        from holdfast.tls.credentials import VARIABLES, files_from
+
+        offered = _TLS_HELP if self.remote else {}
+
+        @functools.wraps(function)
+        def command(*args: Any, **options: Any) -> Any:
+            given = {member: options.pop(f"tls_{member}") for member in offered}
+            return function(*args, tls=files_from(given, _FLAGS), **options)
+
+        for member, words in reversed(offered.items()):
+            variable = VARIABLES[member]
+            text = f"{words} Default: {variable}."
+            command = click.option(
+                _FLAGS[member],
+                f"tls_{member}",
+                envvar=variable,
+                metavar=_METAVARS[member],
+                help=text,
+            )(command)
+        return command
+
+    def client(self, address: str | None, tls: TlsFiles | None = None) -> Client:
         """A client of the daemon, which was there a moment ago. Raises HoldfastError."""
         from holdfast.client import Client
 
-        target = self.find(address, os.environ)
-        self._probe(target)
-        return Client(target)
+        target = self.find(address, os.environ, secure=tls is not None)
+        self._probe(target, tls)
+        return Client(target, tls=tls)
 
-    def _probe(self, target: str) -> None:
+    def _probe(self, target: str, tls: TlsFiles | None) -> None:
         from holdfast.errors import Unavailable
 
         try:
-            _connect(target)
+            _connect(target) if tls is None else _shake_hands(target, tls)
         except OSError as error:
             reached = target.removeprefix("unix:")
             raise Unavailable(
@@ -84,6 +122,19 @@ def _connect(target: str) -> None:
         return
     host, _, port = target.rpartition(":")
     socket.create_connection((host.strip("[]"), int(port)), PROBE_SECONDS).close()
+
+
+def _shake_hands(target: str, tls: TlsFiles) -> None:
+    """Says more than gRPC, which only knows that a connection was closed. Raises OSError,
+    HoldfastError."""
+    from holdfast.errors import kind_of
+    from holdfast.tls.credentials import load
+    from holdfast.tls.probe import examine
+
+    host, _, port = target.rpartition(":")
+    found = examine(host, int(port), load(tls))
+    if found is not None:
+        raise kind_of(found.reason)(found.reason, found.message, remedy=found.remedy)
 
 
 def _in_words(error: OSError) -> str:
@@ -105,7 +156,7 @@ def _remedy(error: OSError, door: Door, reached: str) -> str:
     return f"start it ({door.start}), or name another one: {door.option} {door.metavar}"
 
 
-def _find_edge(address: str | None, environment: Mapping[str, str]) -> str:
+def _find_edge(address: str | None, environment: Mapping[str, str], *, secure: bool = False) -> str:
     from holdfast.client.address import SOCKET_VARIABLE, SOCKETS, find
     from holdfast.errors import Unavailable
 
@@ -113,7 +164,7 @@ def _find_edge(address: str | None, environment: Mapping[str, str]) -> str:
     if address and "/" not in address and ":" not in address:
         address = f"./{address}"
     try:
-        return find(address, given)
+        return find(address, given, secure=secure)
     except Unavailable:
         raise Unavailable(
             "DOOR_UNREACHABLE",
@@ -122,15 +173,15 @@ def _find_edge(address: str | None, environment: Mapping[str, str]) -> str:
         ) from None
 
 
-def _find_hub(address: str | None, environment: Mapping[str, str]) -> str:
+def _find_hub(address: str | None, environment: Mapping[str, str], *, secure: bool = False) -> str:
     from holdfast.client.address import parse
     from holdfast.errors import Unavailable
 
     for given in (address, *map(environment.get, HUB_VARIABLES)):
         if given:
-            return parse(given)
+            return parse(given, secure=secure)
     if HUB_FILE.is_file():
-        return parse(HUB_FILE.read_text(encoding="ascii").strip())
+        return parse(HUB_FILE.read_text(encoding="ascii").strip(), secure=secure)
     raise Unavailable(
         "DOOR_UNREACHABLE",
         f"no cloud-hub is named: {HUB_VARIABLES[0]} is not set, and there is no {HUB_FILE} here",
@@ -153,4 +204,5 @@ HUB = Door(
     help="Address of the hub. Default: HOLDFAST_HUB, or what stands in .run/hub.address here.",
     find=_find_hub,
     start="make run, or cloud-hub run --help",
+    remote=True,
 )

@@ -39,6 +39,10 @@ class _LinkStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_LinkState.V
     """Connected; commits flow."""
     LINK_STATE_PAUSED: _LinkState.ValueType  # 4
     """Paused by a person."""
+    LINK_STATE_NEEDS_AUTH: _LinkState.ValueType  # 5
+    """Not connected: the hub does not accept this edge's certificate, or there is none that can be
+    used. Local reads and writes go on; link_reason says what is wrong.
+    """
 
 class LinkState(_LinkState, metaclass=_LinkStateEnumTypeWrapper):
     """State of the link to the hub."""
@@ -53,6 +57,10 @@ LINK_STATE_STREAMING: LinkState.ValueType  # 3
 """Connected; commits flow."""
 LINK_STATE_PAUSED: LinkState.ValueType  # 4
 """Paused by a person."""
+LINK_STATE_NEEDS_AUTH: LinkState.ValueType  # 5
+"""Not connected: the hub does not accept this edge's certificate, or there is none that can be
+used. Local reads and writes go on; link_reason says what is wrong.
+"""
 Global___LinkState: _TypeAlias = LinkState  # noqa: Y015
 
 @_typing.final

@@ -308,7 +308,7 @@ def test_errors_say_what_to_do(doors: Doors, arguments: list[str], code: int) ->
     ("program", "arguments", "said"),
     [
         ("cloud-hub", ["--data", "h", "--insecure", "--listen", "0.0.0.0:1"], "without encryption"),
-        ("cloud-hub", ["--data", "h"], "encryption is not built yet"),
+        ("cloud-hub", ["--data", "h"], "no certificate"),
         ("cloud-hub", ["--insecure"], "neither is given"),
         ("edge-agent", ["--data", "e", "--hub", "10.1.2.3:7443"], "without encryption"),
         ("edge-agent", ["--data", "e"], "hub.address is not set"),

@@ -24,7 +24,10 @@ from cloud_hub.digests import Tally
 from cloud_hub.fleet import Edge, EdgeCursor
 from cloud_hub.heads import Head
 from cloud_hub.origins import Watermark
+from cloud_hub.ownership import Ownership
 from cloud_hub.storage.driver import Driver, StorageRefused, Transaction
+from holdfast.host.refusal import Refusal
+from holdfast.tls.identity import Identity, Role
 from sync import codec
 from sync.batch import Batch, Decided, batch_of
 from sync.clock import stamp_at
@@ -209,6 +212,39 @@ async def test_an_origin_keeps_its_number(driver: Driver) -> None:
         assert await origins.edges_of(tx, [ORIGIN, other]) == {ORIGIN: "robot", other: "arm"}
 
     await driver.read(look)
+
+
+async def test_an_origin_belongs_to_whoever_claims_it_first(driver: Driver) -> None:
+    mine, theirs, known = b"m" * 16, b"t" * 16, b"k" * 16
+    await driver.write(lambda tx: origins.register(tx, {known: "arm"}))
+    await driver.write(lambda tx: origins.claim(tx, [mine, known], "a", "uri-a"))
+    await driver.write(lambda tx: origins.claim(tx, [mine, theirs], "b", "uri-b"))
+    await driver.write(lambda tx: origins.register(tx, {mine: "renamed"}))
+
+    async def look(tx: Transaction) -> None:
+        found = await origins.identities(tx, [mine, theirs, known, b"?" * 16])
+        assert found == {mine: "uri-a", known: "uri-a", theirs: "uri-b"}
+        assert await origins.identities(tx, [ORIGIN]) == {}
+        assert (await origins.edges_of(tx, [known]))[known] == "arm"
+
+    await driver.read(look)
+
+
+@pytest.mark.promise("tls.origin-bound")
+async def test_a_claim_is_taken_whole_or_not_at_all(driver: Driver) -> None:
+    ours, theirs, fresh = b"o" * 16, b"t" * 16, b"f" * 16
+    ownership = Ownership(driver)
+    a, b = (Identity("example.org", Role.EDGE, name) for name in "ab")
+    await ownership.claim(a, [ours])
+    await ownership.claim(b, [theirs])
+    await ownership.claim(a, [ours])
+    with pytest.raises(Refusal) as caught:
+        await ownership.claim(a, [ours, fresh, theirs])
+    assert caught.value.reason == "ORIGIN_NOT_YOURS"
+    assert await driver.read(lambda tx: origins.identities(tx, [fresh])) == {}
+    await ownership.claim_own(fresh)
+    with pytest.raises(Refusal):
+        await ownership.claim(a, [fresh])
 
 
 async def test_watermarks(driver: Driver) -> None:

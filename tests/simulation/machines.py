@@ -232,8 +232,9 @@ class HubMachine(Machine):
         driver = FlakyDriver(SqliteDriver(writer, reader), self)
         settings = HubSettings(listen="", data=self.directory, name="hub")
         hub = await assembled(
-            settings, driver, self.clock, lambda: ids.randbytes(16), lambda: ids.randbytes(32)
-        )
+            settings, driver, self.clock, lambda: ids.randbytes(16), lambda: ids.randbytes(32),
+            luck=lambda: 0.0,
+        )  # fmt: skip
         await hub.prepare()
         self.hub, self.stop, self.ready = hub, asyncio.Event(), True
         self.world.note(self.name, "is up")

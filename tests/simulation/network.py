@@ -305,6 +305,10 @@ class ServerContext:
     def __init__(self, connection: Connection, process: Process) -> None:
         self._connection, self._process = connection, process
 
+    def auth_context(self) -> dict[str, list[bytes]]:
+        """Nobody has a certificate here."""
+        return {}
+
     async def write(self, message: pb.ReplicateResponse) -> None:
         if self._process.alive:
             await self._connection.down.put(message.SerializeToString())

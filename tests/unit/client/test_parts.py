@@ -55,8 +55,10 @@ def test_what_is_no_address_is_refused(wrong: str) -> None:
 
 @pytest.mark.parametrize("far", ["10.0.0.1:5", "hub.example:5", "127.evil.example:5"])
 def test_another_machine_is_refused_without_encryption(far: str) -> None:
-    with pytest.raises(errors.Unimplemented):
+    with pytest.raises(errors.InvalidArgument) as caught:
         address.parse(far)
+    assert caught.value.reason == "INSECURE_ADDRESS"
+    assert address.parse(far, secure=True) == far
 
 
 def test_the_door_is_found(tmp_path: Path) -> None:

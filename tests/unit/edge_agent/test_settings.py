@@ -96,7 +96,21 @@ def test_a_path_that_the_kernel_cannot_take_is_refused() -> None:
 def test_a_hub_on_another_machine_is_refused_with_the_reason() -> None:
     with pytest.raises(AddressRefused, match="without encryption") as caught:
         _read(hub__address="hub.example.org:7443")
-    assert "not built yet" in caught.value.remedy.replace("\n", " ")
+    assert "--tls-cert" in caught.value.remedy
+    assert "127.0.0.1" in caught.value.remedy
+
+
+def test_with_certificates_the_hub_may_be_anywhere() -> None:
+    files: dict[str, Any] = {f"tls__{name}": Path(name) for name in ("cert", "key", "ca")}
+    found = _read(hub__address="hub.example.org:7443", hub__name="hub.local", **files)
+    assert [str(each) for each in found.hub_endpoints] == ["hub.example.org:7443"]
+    assert found.tls_files is not None
+    assert found.tls_files.name == "hub.local"
+
+
+def test_a_name_of_the_hub_is_for_tls_only() -> None:
+    with pytest.raises(ConfigError, match="there is no TLS"):
+        _read(hub__name="hub.local")
 
 
 def test_a_misspelt_setting_is_not_passed_over() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from holdfast.host import channels
 from sync import actions as a
 from sync import messages as m
 from sync.clock import BootInstant
@@ -16,6 +17,7 @@ from sync.hub_session import (
     MAX_SPACES,
     SILENCE_LIMIT_NS,
     HubSession,
+    age_limit_ns,
 )
 from sync.position import NOWHERE
 from sync.transitions import HUB, ProtocolViolation, State
@@ -165,4 +167,22 @@ def test_age_ends_a_stream_however_lively() -> None:
         assert hub.tick(at) == []
         hub.receive(m.EdgeHeartbeat(1, 0, 0, 0), at)
         at = BootInstant(at + 30 * SECOND_NS)
+    assert refused(hub.tick(BootInstant(at + 1))) == "STREAM_AGED"
+
+
+def test_streams_come_of_age_one_by_one_and_long_before_their_connections() -> None:
+    ages = [age_limit_ns(luck / 100) for luck in range(100)]
+    assert max(ages) == AGE_LIMIT_NS
+    assert len(set(ages)) == 100
+    assert min(ages) > AGE_LIMIT_NS * 0.66
+    # gRPC ends a connection up to a tenth earlier than it is told to.
+    assert AGE_LIMIT_NS / 1_000_000 < channels.MAX_CONNECTION_AGE_MS * 0.9
+
+
+def test_a_stream_is_let_go_at_its_own_age() -> None:
+    hub, age_ns = session(), age_limit_ns(0.9)
+    hub.age_limit_ns = age_ns
+    at = BootInstant(NOW + age_ns)
+    hub.receive(m.EdgeHeartbeat(1, 0, 0, 0), at)
+    assert hub.tick(at) == []
     assert refused(hub.tick(BootInstant(at + 1))) == "STREAM_AGED"

@@ -24,6 +24,20 @@ CROSS JOIN LATERAL (
     FROM origins WHERE origins.id = wanted.id LIMIT 1
 ) AS found;
 
+-- name: origins_identities
+SELECT found.*
+FROM unnest($1::bytea[]) AS wanted (id)
+CROSS JOIN LATERAL (
+    SELECT id, identity
+    FROM origins WHERE origins.id = wanted.id LIMIT 1
+) AS found;
+
+-- name: origins_claim
+INSERT INTO origins (id, edge, identity)
+SELECT * FROM unnest($1::bytea[], $2::text[], $3::text[])
+ON CONFLICT (id) DO UPDATE SET identity = excluded.identity
+WHERE origins.identity = '';
+
 -- name: origins_register
 INSERT INTO origins (id, edge)
 SELECT * FROM unnest($1::bytea[], $2::text[])

@@ -18,6 +18,18 @@ SELECT origins.id, origins.edge
 FROM wanted CROSS JOIN origins
     ON origins.id = wanted.id;
 
+-- name: origins_identities
+WITH wanted (id) AS (VALUES [(?)])
+SELECT origins.id, origins.identity
+FROM wanted CROSS JOIN origins
+    ON origins.id = wanted.id;
+
+-- name: origins_claim
+INSERT INTO origins (id, edge, identity)
+VALUES [(?, ?, ?)]
+ON CONFLICT (id) DO UPDATE SET identity = excluded.identity
+WHERE origins.identity = '';
+
 -- name: origins_register
 INSERT INTO origins (id, edge)
 VALUES [(?, ?)]

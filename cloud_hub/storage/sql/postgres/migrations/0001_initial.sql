@@ -60,11 +60,12 @@ ALTER TABLE log ALTER COLUMN block SET STORAGE EXTERNAL;
 CREATE UNIQUE INDEX log_by_seq ON log (space, origin, last_seq);
 
 -- Small numbers for origins, which never leave the hub. `edge` is empty for an origin that is
--- only known from what others had seen.
+-- only known from what others had seen, `identity` until somebody with a certificate has used it.
 CREATE TABLE origins (
     number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     id     bytea NOT NULL UNIQUE CHECK (octet_length(id) = 16),
-    edge   text COLLATE "C" NOT NULL
+    edge   text COLLATE "C" NOT NULL,
+    identity text COLLATE "C" NOT NULL DEFAULT ''
 );
 
 -- The newest decided commit of each origin in each space: kept for ever, so that nothing is

@@ -60,11 +60,12 @@ CREATE TABLE log (
 CREATE UNIQUE INDEX log_by_seq ON log (space, origin, last_seq);
 
 -- Small numbers for origins, which never leave the hub. `edge` is empty for an origin that is
--- only known from what others had seen.
+-- only known from what others had seen, `identity` until somebody with a certificate has used it.
 CREATE TABLE origins (
     number INTEGER NOT NULL PRIMARY KEY,
     id     BLOB NOT NULL UNIQUE CHECK (length(id) = 16),
-    edge   TEXT NOT NULL CHECK (instr(edge, char(0)) = 0)
+    edge   TEXT NOT NULL CHECK (instr(edge, char(0)) = 0),
+    identity TEXT NOT NULL DEFAULT '' CHECK (instr(identity, char(0)) = 0)
 ) STRICT;
 
 -- The newest decided commit of each origin in each space: kept for ever, so that nothing is

@@ -1,0 +1,1 @@
+"""Identities, files of certificates, and their renewal."""
