@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import shlex
+import signal
 import socket
 import ssl
 import subprocess
@@ -44,7 +45,7 @@ class Site:
         )  # fmt: skip
 
     @contextlib.contextmanager
-    def daemon(self, command: str) -> Iterator[None]:
+    def daemon(self, command: str) -> Iterator[subprocess.Popen[str]]:
         """Runs a printed command until it is left; it is there when it says so."""
         with (
             (self.root / "log").open("a") as log,
@@ -57,7 +58,7 @@ class Site:
                 assert process.stdout is not None
                 line = process.stdout.readline()
                 assert line, (self.root / "log").read_text()[-3_000:]
-                yield
+                yield process
             finally:
                 process.terminate()
                 assert process.wait(END_SECONDS) == 0
@@ -143,6 +144,30 @@ def test_the_hub_shakes_hands_in_tls_1_3_only(site: Site, version: ssl.TLSVersio
     else:
         with pytest.raises((ssl.SSLError, ConnectionError)):
             shake()
+
+
+@pytest.mark.promise("rule.local-without-credentials")
+def test_an_edge_starts_without_its_key_and_connects_when_it_has_it(site: Site) -> None:
+    key, later = site.root / "certs" / "edge-arm-4.key", site.root / "edge-arm-4.key"
+    key.rename(later)
+    with site.daemon(site.printed["edges"][1]) as process:
+        socket_path = site.root / "edge-arm-4-data" / "agent.sock"
+        with Client(f"unix:{socket_path}", ("ann", "human")) as client:
+            receipt = client.put("default/parts/8", {"n": 1})
+
+            def status() -> dict[str, Any]:
+                done = site.run(f"edge-agent status --json --socket {socket_path}")
+                found: dict[str, Any] = json.loads(done.stdout)
+                return found
+
+            found = eventually(lambda: (s := status())["link"] == "needs_auth" and s)
+            assert found["alarms"] == ["NEEDS_AUTH", "TLS_FILE_UNUSABLE"]
+            assert "edge-arm-4.key: there is no such file" in found["link_reason"]
+            later.rename(key)
+            process.send_signal(signal.SIGHUP)
+            assert receipt.outcome().kind == "applied"
+            assert eventually(lambda: status()["connected"])
+            assert status()["alarms"] == []
 
 
 def test_operators_name_their_files_by_flags_or_the_environment(site: Site) -> None:

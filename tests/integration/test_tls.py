@@ -17,7 +17,7 @@ import pytest
 from edge_agent.credentials import EdgeCredentials
 from edge_agent.daemon import EdgeAgent
 from edge_agent.uplink import Address, secure
-from holdfast import TlsFiles, errors
+from holdfast import Client, TlsFiles, errors
 from holdfast.tls.credentials import TlsRefused, dialling_context, load
 from holdfast.tls.identity import Role
 from holdfast.v1 import admin_service_pb2 as admin
@@ -26,7 +26,7 @@ from holdfast.v1 import replication_service_pb2_grpc as rpc
 from sync import codec
 from sync import messages as m
 from tests.certificates import Shop
-from tests.house import SPACE, House, until
+from tests.house import PERSON, SPACE, House, until
 from tests.integration.strangers import batch, create, hello, new_id, push
 
 pytestmark = pytest.mark.integration
@@ -233,6 +233,47 @@ async def _told(made: Fort, files: TlsFiles, said: list[m.EdgeMessage]) -> str:
             if answer.HasField("goodbye"):
                 return str(answer.goodbye.reason)
     return ""
+
+
+@pytest.mark.promise("tls.origin-bound")
+async def test_what_was_used_without_identities_belongs_to_the_first_that_comes_with_it() -> None:
+    async with fort() as made:
+        tls, made.home.hub_tls = made.home.hub_tls, None
+        operator, made.home.operator = made.home.operator, None
+        await made.home.end("hub")
+        await made.home.start_hub()
+        await made.home.start_edge("a")
+        await (await made.home.at("a").put(PART, {"n": 1})).outcome()
+        await made.home.end("a", "hub")
+        del made.home.settings["a"]
+        made.home._keepers.pop("hub", None)
+
+        made.home.hub_tls, made.home.operator = tls, operator
+        await made.home.start_hub()
+        await made.edge("a")
+        await (await made.home.at("a").put(PART, {"n": 2})).outcome()
+        await made.home.end("a")
+        del made.home.settings["a"]
+        await made.edge("a", made.shop.files(Role.EDGE, "b"))
+        status = await made.comes_to("a", "NEEDS_AUTH")
+        assert status.link_reason.startswith("ORIGIN_NOT_YOURS")
+
+
+@pytest.mark.promise("tls.mutual")
+async def test_both_clients_speak_tls() -> None:
+    async with fort() as made:
+        files = made.shop.files(Role.CLIENT, "app")
+
+        def blocking() -> object:
+            with Client(f"127.0.0.1:{made.home.port}", PERSON, tls=files) as client:
+                client.put(PART, {"n": 1})
+                found = client.get(PART)
+                return found and found.value
+
+        assert await asyncio.to_thread(blocking) == {"n": 1}
+        found = await made.home.at("hub", tls=files).get(PART)
+        assert found is not None
+        assert found.value == {"n": 1}
 
 
 @pytest.mark.promise("tls.rights")

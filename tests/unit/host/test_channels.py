@@ -25,6 +25,15 @@ def test_the_core_knows_the_name(name: str) -> None:
         assert image.find(name.encode() + b"\0") >= 0
 
 
+def test_the_core_reads_the_ciphers_that_leave_tls_1_3_alone() -> None:
+    environment: dict[str, str] = {}
+    channels.allow_only_tls_1_3(environment)
+    assert environment == {channels.CIPHERS_VARIABLE: channels.CIPHERS}
+    with core().open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as image:
+        assert image.find(channels.CIPHERS_VARIABLE.encode()) >= 0
+        assert image.find(channels.CIPHERS.encode() + b"\0") >= 0
+
+
 def test_the_look_into_the_core_can_fail() -> None:
     with core().open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as image:
         assert image.find(b"grpc.http2.min_ping_interval_ms\0") < 0
