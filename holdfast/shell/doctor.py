@@ -25,6 +25,7 @@ from holdfast.shell.settings import Flags
 
 if TYPE_CHECKING:
     from holdfast.client import Client
+    from holdfast.tls.credentials import TlsFiles
 
 OUTBOX_SHARE = 0.8
 """Of its limit: beyond it there may be little time left before writes are refused."""
@@ -72,13 +73,15 @@ def command(patient: Patient) -> click.Command:
         "--config", "files", multiple=True, type=click.Path(path_type=Path),
         help="Read these settings, and look where they say; repeatable.",
     )  # fmt: skip
+    @door.takes_tls
     @output_option
     def doctor(
-        address: str | None, data: Path | None, files: tuple[Path, ...], output: Output
-    ) -> int:
+        address: str | None, data: Path | None, files: tuple[Path, ...], tls: TlsFiles | None,
+        output: Output,
+    ) -> int:  # fmt: skip
         """Look for what usually is the matter, each with a fix. Ends with code 1 if there is
         anything. JSON: one object a line."""
-        found = list(_all(patient, address, data, files))
+        found = list(_all(patient, address, data, files, tls))
         printing.show(output, ("check", "state", "found", "fix"), (one.row for one in found))
         return ExitCode.REFUSED if any(one.fix for one in found) else ExitCode.OK
 
@@ -86,8 +89,9 @@ def command(patient: Patient) -> click.Command:
 
 
 def _all(
-    patient: Patient, address: str | None, data: Path | None, files: tuple[Path, ...]
-) -> Iterator[Check]:
+    patient: Patient, address: str | None, data: Path | None, files: tuple[Path, ...],
+    tls: TlsFiles | None,
+) -> Iterator[Check]:  # fmt: skip
     place, settings = Place(), None
     if files or any(name.startswith(f"{patient.flags.prefix}__") for name in os.environ):
         try:
@@ -104,15 +108,15 @@ def _all(
         yield from checks.integrity((directory / name, fix) for name, fix in patient.files)
     if settings is not None:
         yield from patient.elsewhere(settings)
-    yield from _running(patient, address or place.address)
+    yield from _running(patient, address or place.address, tls)
 
 
-def _running(patient: Patient, address: str | None) -> Iterator[Check]:
+def _running(patient: Patient, address: str | None, tls: TlsFiles | None) -> Iterator[Check]:
     from holdfast.errors import HoldfastError
 
     name = "socket" if patient.door.option == "--socket" else "address"
     try:
-        with patient.door.client(address) as client:
+        with patient.door.client(address, tls) as client:
             yield Check(name, client.address)
             yield from patient.running(client)
     except HoldfastError as error:

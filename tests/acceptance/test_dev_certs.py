@@ -178,6 +178,8 @@ def test_operators_name_their_files_by_flags_or_the_environment(site: Site) -> N
         "HOLDFAST_TLS_CA": "certs/ca.pem",
     }
     assert site.run(where, **names).returncode == 0
+    done = site.run(where.replace("status", "doctor"), **names)
+    assert f"address\tok\t127.0.0.1:{site.port}" in done.stdout
     done = site.run(where, **names | {"HOLDFAST_TLS_KEY": "certs/hub.key"})
     assert done.returncode == 78
     assert "certs/hub.key: not the key of certs/operator.pem" in done.stderr
