@@ -38,9 +38,11 @@ _log = logging.getLogger(__name__)
 class NoCredentials(Exception):
     """There is nothing to dial with; `finding` says why."""
 
+    reason = NEEDS_AUTH
+
     def __init__(self, finding: Finding) -> None:
         super().__init__(finding.message)
-        self.finding = finding
+        self.finding, self.message = finding, finding.message
 
 
 class EdgeCredentials:
@@ -55,6 +57,11 @@ class EdgeCredentials:
         """From now on, what is wrong with the files is an alarm."""
         self._alarms = alarms
         self._told(self._renewal)
+
+    @property
+    def in_use(self) -> Credentials | None:
+        """Another object for every renewal; None without any that can be used."""
+        return self._renewal.current
 
     async def look(self, *, anew: bool = False) -> bool:
         """Takes up new files; True if there were any."""

@@ -2,7 +2,7 @@
 
 A request that is handed on is answered by the hub, in its words: status, reason and details come
 back unchanged, so an agent need not know who answered. The channel is to the process of the hub
-that the link is with, and another one when the link has moved.
+that the link is with, and another one when the link has moved or has other credentials.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class HubDoor:
 
     def __init__(self, address: Callable[[], Address]) -> None:
         self._address = address
-        self._channel: tuple[Address, grpc.aio.Channel] | None = None
+        self._channel: tuple[Address, object, grpc.aio.Channel] | None = None
 
     async def call(self, name: str, request: Any, seconds: float, context: Context) -> Any:
         """The hub's answer to a request of StateService; its refusal ends the call of `context`.
@@ -72,13 +72,14 @@ class HubDoor:
     async def close(self) -> None:
         """Ends what is on its way."""
         if self._channel is not None:
-            await self._channel[1].close()
+            await self._channel[2].close()
 
     async def _connected(self) -> grpc.aio.Channel:
         address, left = self._address(), self._channel
-        if left is None or left[0] is not address:
-            self._channel = (address, address.connect())
+        version = address.version
+        if left is None or left[0] is not address or left[1] is not version:
+            self._channel = (address, version, address.connect())
             if left is not None:
-                await left[1].close(LEAVING_SECONDS)
+                await left[2].close(LEAVING_SECONDS)
         assert self._channel is not None
-        return self._channel[1]
+        return self._channel[2]
