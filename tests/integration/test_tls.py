@@ -407,6 +407,24 @@ async def test_an_edge_dials_with_its_renewed_certificate_while_it_streams() -> 
         await (await client.put(PART, {"n": "on"})).outcome()
 
 
+@pytest.mark.promise("tls.reload")
+async def test_what_an_edge_hands_on_goes_by_its_present_certificate() -> None:
+    async with fort() as made:
+        files = made.shop.files(Role.EDGE, "a")
+        made.shop.remove("edge-a.pem")
+        agent = await made.edge("a", files)
+        client = made.home.at("a")
+        with pytest.raises(errors.HoldfastError) as caught:
+            await client.put("elsewhere/parts/1", {"n": 1}, level="strong", timeout_s=2.0)
+        assert caught.value.reason == "NEEDS_AUTH"
+        for n in range(2):
+            made.shop.files(Role.EDGE, "a")
+            assert await agent.reload()
+            await made.comes_to("a", "STREAMING")
+            await client.put("elsewhere/parts/1", {"n": n}, level="strong")
+        assert (await made.home.hub_spaces())["elsewhere"].head.revision == 2
+
+
 async def _writes(client: Any, count: int) -> None:
     for n in range(count):
         await client.put(PART, {"n": n})
