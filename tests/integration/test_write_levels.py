@@ -219,6 +219,21 @@ async def test_a_context_out_of_date_is_refused_for_the_parts_it_touches() -> No
         assert final.value == {"n": 1, "x": 5}
 
 
+@pytest.mark.promise("write.strong.refused-by-rule")
+async def test_what_a_rule_refuses_never_appears() -> None:
+    async with house("a") as home:
+        await home.set_policy("parts", '{"fields":{"reported":{"rule":"owner","kind":"robot"}}}')
+        await home.settled()
+        for name in ("a", "hub"):
+            error = await refused(home.at(name, PERSON).put(PATH, {"reported": 1}, level="strong"))
+            assert isinstance(error, errors.PreconditionFailed), name
+            assert error.reason == "REFUSED_BY_RULE"
+        await never_appears(home)
+        assert (
+            await home.at("a", ROBOT).put(PATH, {"reported": 1}, level="strong")
+        ).applied_locally
+
+
 async def test_additions_merge_at_the_level_strong_too() -> None:
     async with house("a", "b") as home:
         await home.set_policy("parts", '{"fields":{"n":"counter"}}')
