@@ -16,7 +16,7 @@ ifdef PYTHON
 export PYTHON
 endif
 
-.PHONY: help venv venv-dev venv-proto run test verify proto simulate simulate-real bench diagrams format lock clean
+.PHONY: help venv venv-dev venv-proto run demo test verify proto simulate simulate-real bench diagrams format lock clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1 @\2/p' Makefile | column -t -s @ 2>/dev/null \
@@ -33,6 +33,9 @@ venv-proto:
 
 run: venv ## a hub and two edges on this machine, live (ARGS="--seconds 20 --json" ends by itself)
 	@exec $(BIN)/python -m holdfast.demo $(ARGS)
+
+demo: venv ## a network cut, told in a minute: what goes on, what is refused, how it comes together
+	@exec $(BIN)/python -m holdfast.demo.tell $(ARGS)
 
 test: venv-dev ## every test; starts its own PostgreSQL (ARGS="-k name" selects)
 	@exec $(BIN)/python -m pytest -n $(WORKERS) $(ARGS)

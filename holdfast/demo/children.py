@@ -127,19 +127,19 @@ async def house(directory: Path) -> AsyncIterator[House]:
     try:
         data = ["--data", str(directory / "hub"), "--name", "hub"]
         arguments = ["--listen", "127.0.0.1:0", "--insecure", *data]
-        hub = await _start(directory, "hub", "cloud_hub.cli", arguments, children)
+        hub = await start(directory, "hub", "cloud_hub.cli", arguments, children)
         address.write_text(hub["address"] + "\n", encoding="ascii")
         for name in EDGES:
             arguments = ["--hub", hub["address"], "--data", str(directory / name), "--name", name]
-            await _start(directory, name, "edge_agent.cli", arguments, children)
+            await start(directory, name, "edge_agent.cli", arguments, children)
         yield House(directory, hub["address"], tuple(children))
     finally:
         address.unlink(missing_ok=True)
         for child in reversed(children):
-            await _end(child)
+            await end(child)
 
 
-async def _start(
+async def start(
     directory: Path, name: str, module: str, arguments: Sequence[str], children: list[Child]
 ) -> dict[str, str]:
     """Starts a daemon, adds it to `children`, and returns what it says when it answers."""
@@ -152,7 +152,7 @@ async def _start(
             stderr=stderr,
             env={name: value for name, value in os.environ.items() if not _is_setting(name)},
             start_new_session=True,
-            # Forking is safe here: no thread of gRPC runs before the daemons do.
+            # Safe although threads may run: what is done between fork and exec is one system call.
             preexec_fn=_end_with_parent,
         )
     child = Child(name, process, log)
@@ -183,7 +183,8 @@ def _is_setting(name: str) -> bool:
     return name.startswith(("EDGE_AGENT__", "CLOUD_HUB__"))
 
 
-async def _end(child: Child) -> None:
+async def end(child: Child) -> None:
+    """Ends a daemon: it drains, or is killed if it does not."""
     with contextlib.suppress(ProcessLookupError):
         child.process.terminate()
         try:
