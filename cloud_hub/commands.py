@@ -22,7 +22,7 @@ from holdfast.host.commands import epilog, output_option
 from holdfast.host.config import Loaded
 from holdfast.host.output import Output
 from holdfast.host.tls_options import tls_flags
-from holdfast.shell import conflicts, doctor, hub, settings, state
+from holdfast.shell import conflicts, doctor, epochs, hub, settings, state
 from holdfast.shell.doors import HUB
 from holdfast.shell.settings import Flags, Given, log_level
 
@@ -67,6 +67,11 @@ SETTINGS = Flags(
             help="With --pooled: the same database without the pooler, to be notified by.",
         ),
         **tls_flags(),
+        "on_fork": click.option(
+            "--on-fork", type=click.Choice(["stop", "declare"]),
+            help="When the database turns out to have gone back: stop until an operator declares"
+            " an epoch (the default), or declare one.",
+        ),
         "insecure": click.option(
             "--insecure", is_flag=True, default=None, help="Plain TCP; on loopback only."
         ),
@@ -100,6 +105,7 @@ def _serve(given: Given, output: Output) -> None:
     loaded: Loaded[reading.Settings] = SETTINGS.loaded(given)
     channels.allow_only_tls_1_3()  # before gRPC is loaded
     from cloud_hub.hub import HubSettings, started
+    from cloud_hub.succession import OnFork
     from holdfast.host import logs
     from holdfast.host.serving import Pulse, serve
 
@@ -112,6 +118,7 @@ def _serve(given: Given, output: Output) -> None:
         database=found.database,
         pooled=found.pooled,
         listen_database=found.listen_database,
+        on_fork=OnFork(found.on_fork),
         name=found.name,
         reflection=found.reflection,
         metrics=found.metrics_endpoint,
@@ -224,6 +231,7 @@ for command in (
     *state.commands(HUB),
     *conflicts.commands(HUB),
     *hub.commands(HUB),
+    epochs.command(HUB),
     doctor.command(PATIENT),
 ):
     cli.add_command(command)

@@ -93,6 +93,8 @@ class Fanout:
             if first != known.revision + 1 or known.epoch != head.epoch:
                 state.rows.clear()
                 state.size = 0
+            if known.epoch != head.epoch:
+                self._encodings.clear()  # a revision may stand for another commit now
         for row in rows:
             state.rows.append(row)
             state.size += row.size + ROW_BYTES

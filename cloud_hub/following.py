@@ -15,14 +15,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from cloud_hub import change_log, digests, heads, policies
+from cloud_hub import change_log, digests, forks, heads, policies
 from cloud_hub.change_log import LogRow
 from cloud_hub.fanout import Fanout, Head
+from cloud_hub.forks import Sign
 from cloud_hub.news import HeadMoved
 from cloud_hub.storage.driver import Driver, Transaction
+from cloud_hub.succession import Succession
 from cloud_hub.transaction import RANKS
 from sync.messages import CollectionDigest
 
@@ -41,10 +43,13 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class _Tail:
-    """A space as it is: its head, and the rows after what was known, if those are few."""
+    """A space as it is: its head, and the rows after what was known, if those are few. Or why it
+    is stopped, or should be."""
 
-    head: Head
-    rows: list[LogRow]
+    head: Head | None = None
+    rows: Sequence[LogRow] = ()
+    stopped: str = ""
+    sign: Sign | None = None
 
 
 OnEpoch = Callable[[str, Head], None]
@@ -52,10 +57,13 @@ OnEpoch = Callable[[str, Head], None]
 
 class Follower:
     """Follows all spaces of one database. `on_epoch` is told of a space that goes on in another
-    epoch than the one known here."""
+    epoch than the one known here, before its readers are."""
 
-    def __init__(self, driver: Driver, fanout: Fanout, on_epoch: OnEpoch) -> None:
+    def __init__(
+        self, driver: Driver, fanout: Fanout, succession: Succession, on_epoch: OnEpoch
+    ) -> None:
         self._driver, self._fanout, self._on_epoch = driver, fanout, on_epoch
+        self._succession = succession
         self._wanted: dict[str, None] = {}
         self._all = False
         self._wake = asyncio.Event()
@@ -110,6 +118,8 @@ class Follower:
 
     def _is_news(self, head: heads.Head) -> bool:
         known = self._fanout.head(head.space)
+        if head.stopped or head.space in self._succession.stopped:
+            return True
         return known is None or (head.epoch, head.revision, head.token) != (
             known.epoch, known.revision, known.token
         )  # fmt: skip
@@ -122,19 +132,34 @@ class Follower:
         """Tells readers what was decided in a space since they were told. Raises StorageError."""
         known = self._fanout.head(space)
         tail = await self._driver.read(lambda tx: _tail(tx, space, known))
-        if tail is None:
+        if tail.sign is not None:
+            await self._succession.stop(tail.sign)
+            tail = _Tail(stopped="fork")
+        if tail.stopped:
+            self._succession.noticed(space, tail.stopped)
+            return
+        self._succession.goes_on(space)
+        if tail.head is None:
             return
         if known is not None and tail.head.epoch != known.epoch:
             self._on_epoch(space, tail.head)
         self._fanout.publish(space, tail.rows, tail.head)
 
 
-async def _tail(tx: Transaction, space: str, known: Head | None) -> _Tail | None:
+async def _tail(tx: Transaction, space: str, known: Head | None) -> _Tail:
     """Everything of one moment."""
     head = await heads.read(tx, space)
     if head is None:
-        return None
+        return _Tail()
+    if head.stopped:
+        return _Tail(stopped=head.stopped)
     rows: list[LogRow] = []
+    if known is not None:
+        sign = await forks.contradiction(
+            tx, head, "a hub process", known.epoch, known.revision, known.token
+        )
+        if sign is not None:
+            return _Tail(sign=sign)
     if known is not None and known.epoch == head.epoch and known.revision < head.revision:
         rows = await change_log.after(tx, space, known.revision, PAGE_BYTES, PAGE_COMMITS)
         if rows and rows[-1].last_revision != head.revision:

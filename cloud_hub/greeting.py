@@ -7,9 +7,12 @@ commits, and whether the edge's replica may go on from its cursor.
 
 from __future__ import annotations
 
-from cloud_hub import change_log, epochs, heads, origins, settled
-from cloud_hub.cursors import CursorKey, InvalidCursor
+from collections.abc import Awaitable, Callable
+
+from cloud_hub import change_log, epochs, forks, heads, origins, settled
+from cloud_hub.cursors import TOKEN_BYTES, CursorKey, InvalidCursor
 from cloud_hub.deciding import NOTHING_DECIDED
+from cloud_hub.forks import Sign
 from cloud_hub.fresh_heads import FreshHeads
 from cloud_hub.heads import Head
 from cloud_hub.storage.driver import Driver, Transaction
@@ -17,7 +20,14 @@ from holdfast.host.clock import Clock
 from sync import framing
 from sync import messages as m
 from sync.batch import MAX_PAYLOAD_BYTES
-from sync.position import Lineage, Position, UnknownEpoch
+from sync.position import Lineage, Position
+
+OnSign = Callable[[Sign], Awaitable[None]]
+"""Stops a space whose history is not the one that an edge was told."""
+
+
+async def _ignored(_sign: Sign) -> None:
+    return
 
 
 class Greeter:
@@ -27,6 +37,7 @@ class Greeter:
         self._driver, self._clock, self._hub = driver, clock, hub
         self._fresh = FreshHeads(driver)
         self.key = key
+        self.on_sign: OnSign = _ignored
 
     def codec_of(self, hello: m.Hello) -> str:
         """The best compression that both sides have."""
@@ -36,11 +47,14 @@ class Greeter:
     async def greet(self, hello: m.Hello, credit: m.Credit) -> m.Welcome:
         """The welcome for an edge whose older streams have ended."""
 
-        async def work(tx: Transaction) -> tuple[Lineage, list[m.SpaceWelcome]]:
-            lineage = await epochs.load(tx)
-            return lineage, [await self._space(tx, lineage, space) for space in hello.spaces]
+        async def work(tx: Transaction) -> tuple[Lineage, list[m.SpaceWelcome], list[Sign]]:
+            lineage, signs = await epochs.load(tx), list[Sign]()
+            spaces = [await self._space(tx, lineage, hello.edge, s, signs) for s in hello.spaces]
+            return lineage, spaces, signs
 
-        lineage, spaces = await self._driver.read(work)
+        lineage, spaces, signs = await self._driver.read(work)
+        for sign in signs:
+            await self.on_sign(sign)
         return m.Welcome(
             hub=self._hub,
             version=max(set(hello.versions) & set(m.PROTOCOL_VERSIONS)),
@@ -73,7 +87,9 @@ class Greeter:
     async def heartbeat(self, beat: m.EdgeHeartbeat, spaces: list[str]) -> m.HubHeartbeat:
         """Heads read after the heartbeat has come."""
         found = await self._fresh.of(spaces)
-        positions = [Position(h.epoch, h.space, h.revision) for h in found.values()]
+        positions = [
+            Position(h.epoch, h.space, h.revision) for h in found.values() if not h.stopped
+        ]
         unwritten = [space for space in spaces if space not in found]
         if unwritten:  # at its beginning, which is known as well
             present = (await self._driver.read(epochs.load)).present.ordinal
@@ -81,7 +97,7 @@ class Greeter:
         return m.HubHeartbeat(beat.nonce, self._clock.wall_ms(), tuple(positions))
 
     async def _space(
-        self, tx: Transaction, lineage: Lineage, hello: m.SpaceHello
+        self, tx: Transaction, lineage: Lineage, edge: str, hello: m.SpaceHello, signs: list[Sign]
     ) -> m.SpaceWelcome:
         found = await heads.read(tx, hello.space)
         head = found or Head(hello.space, lineage.present.ordinal, 0, b"", 0)
@@ -96,6 +112,17 @@ class Greeter:
                 commit_id = await _id_at(tx, hello.space, number, mine.seq)
             states.append(m.OriginState(mine.origin, mark.seq, commit_id))
         refusal = await self._refusal(tx, lineage, hello, head)
+        if head.stopped:
+            refusal = "SPACE_STOPPED"
+        elif refusal == "FORK_DETECTED":
+            cursor = hello.cursor
+            token = cursor.token[:TOKEN_BYTES]
+            sign = await forks.contradiction(
+                tx, head, f"edge {edge}", cursor.epoch, cursor.revision, token
+            )
+            if sign is not None:  # nobody knows yet which of the two histories goes on
+                signs.append(sign)
+                refusal = "SPACE_STOPPED"
         return m.SpaceWelcome(hello.space, head.epoch, head.revision, tuple(states), refusal)
 
     async def _refusal(
@@ -108,13 +135,13 @@ class Greeter:
         position = Position(cursor.epoch, hello.space, cursor.revision)
         try:
             token = self.key.token(position, cursor.token)
-            effective = lineage.effective(position)
         except InvalidCursor as error:
             return error.reason
-        except UnknownEpoch:
+        if cursor.revision > head.revision or cursor.epoch not in {
+            e.ordinal for e in lineage.epochs
+        }:
             return "FORK_DETECTED"
-        if effective < cursor.revision or cursor.revision > head.revision:
-            return "FORK_DETECTED"
+        # The token alone tells: it may lie above the fork where that had to be guessed low.
         row = await change_log.at(tx, hello.space, cursor.revision)
         if row is None:
             return "COMPACTED"

@@ -13,18 +13,37 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cloud_hub.storage.driver import Transaction
+from holdfast.host.refusal import Refusal
 
 
 @dataclass(frozen=True, slots=True)
 class Head:
     """Where a space is. `token` is empty at revision 0, else 16 random bytes, new with every
-    transaction; `stamp_max` is the greatest stamp in the space."""
+    transaction; `stamp_max` is the greatest stamp in the space.
+
+    `stopped` is empty, or why nothing is decided or told of the space until a new epoch is
+    declared: `fork` (somebody has seen another history), or `timeline` (the database is not the
+    one that the epoch was declared in, found by comparing as the head was read)."""
 
     space: str
     epoch: int
     revision: int
     token: bytes
     stamp_max: int
+    stopped: str = ""
+
+    def going(self) -> Head:
+        """Itself. Raises Refusal SPACE_STOPPED."""
+        if self.stopped:
+            raise Refusal("SPACE_STOPPED", f"{self.space}: {WHY[self.stopped]}")
+        return self
+
+
+WHY = {
+    "fork": "the history here is not the one that was told before",
+    "timeline": "the database was promoted or restored, and may have lost its newest commits",
+}
+"""For people: why a space is stopped."""
 
 
 async def lock(tx: Transaction, space: str) -> Head:
@@ -35,6 +54,7 @@ async def lock(tx: Transaction, space: str) -> Head:
     """
     rows = await tx.fetch("heads_lock", space)
     if not rows:
+        await tx.fetch("epochs_hold")  # nobody declares an epoch that would pass this space by
         await tx.execute("heads_create", space)
         rows = await tx.fetch("heads_lock", space)
     return Head(*rows[0])
@@ -45,6 +65,11 @@ async def advance(tx: Transaction, head: Head) -> None:
     await tx.execute(
         "heads_advance", head.space, head.epoch, head.revision, head.token, head.stamp_max
     )
+
+
+async def stop(tx: Transaction, space: str) -> None:
+    """Has nothing decided in a space until a new epoch is declared."""
+    await tx.execute("heads_stop", space, "fork")
 
 
 async def read(tx: Transaction, space: str) -> Head | None:

@@ -13,10 +13,10 @@ import logging
 import os
 import random
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import grpc
 from grpc_health.v1 import health, health_pb2
@@ -27,7 +27,9 @@ from cloud_hub.access import Gatekeeper
 from cloud_hub.certificates import Certificates
 from cloud_hub.cursors import CursorKey
 from cloud_hub.fanout import Fanout, Head
+from cloud_hub.fence import Fence
 from cloud_hub.following import Follower
+from cloud_hub.forks import Sign
 from cloud_hub.greeting import Greeter
 from cloud_hub.history import History
 from cloud_hub.ingest import Ingest
@@ -46,6 +48,7 @@ from cloud_hub.storage.postgres_listener import Listener
 from cloud_hub.storage.sqlite import SqliteDriver
 from cloud_hub.storage.timed import TimedDriver
 from cloud_hub.streams import EdgeState, Streams
+from cloud_hub.succession import OnFork, Succession
 from cloud_hub.transaction import Transactor
 from cloud_hub.watching import Events
 from holdfast.host.channels import server_options
@@ -101,6 +104,7 @@ class HubSettings:
     database: str = ""
     name: str = ""
     reflection: bool = False
+    on_fork: OnFork = OnFork.STOP
     allow_unsafe_database: bool = False
     pooled: bool = False
     """The database is behind a pooler that hands out connections by transaction."""
@@ -135,16 +139,23 @@ class Hub:
         name = settings.name or f"hub-{os.getpid()}"
         key = CursorKey(identity.secret)
         reads = Reads(driver)
-        self.fanout = Fanout(History(driver).rows_after)
-        transactor = Transactor(driver, clock, new_id(), new_id, framing.available_codecs()[0])
-        events = Events(driver)
-        self._follower = Follower(driver, self.fanout, self._epoch_changed)
+        self.fanout = Fanout(History(driver, self._known, self._look).rows_after)
+        transactor = Transactor(
+            driver, clock, new_id(), new_id, framing.available_codecs()[0], self.fanout.head
+        )
+        events = self._events = Events(driver)
+        self.succession = Succession(
+            driver, clock, new_id, name, settings.on_fork, self.prepare, self._space_stopped
+        )
+        self._follower = Follower(driver, self.fanout, self.succession, self._epoch_changed)
         self._listener = self._listening()
-        several = self._follower.look if settings.database else None  # SQLite has one process
-        self.ingest = Ingest(transactor, self.fanout, events.decided, several, meter)
+        self.ingest = Ingest(transactor, self.fanout, events.decided, self._look, meter)
         self.ingest.on_published = self._tell_head
-        self.streams = Streams(clock, self._save_edges, meter)
+        self.ingest.on_contradiction = self.succession.stop
+        fence = Fence(driver, clock, new_id, name, self._tell_stream)
+        self.streams = Streams(clock, self._save_edges, fence, meter)
         greeter = Greeter(driver, clock, key, name)
+        greeter.on_sign = self._sign_seen
         self.state = StateService(self.ingest, self.fanout, reads, events, new_id)
         self.ownership, self.origin = Ownership(driver), transactor.origin
         self.replication = ReplicationService(
@@ -162,12 +173,14 @@ class Hub:
                 self.ingest,
                 self.streams,
                 clock,
+                self.succession,
                 self.alarms,
             ),
         }
         self._health = health.aio.HealthServicer()
         self._server: grpc.aio.Server | None = None
         self._page: MetricsPage | None = None
+        self._hearing: set[asyncio.Task[None]] = set()
         self.port = self.metrics_port = 0
 
     async def start(self) -> None:
@@ -213,15 +226,17 @@ class Hub:
 
     def alarms(self) -> list[str]:
         """What an operator must look at, by name."""
-        return self.certificates.alarms if self.certificates else []
+        named = self.certificates.alarms if self.certificates else []
+        return [*named, *self.succession.alarms]
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serves until `stop` is set, then drains."""
-        tasks = [asyncio.create_task(self.keep_house(), name="house")]
+        tasks = [
+            asyncio.create_task(self.keep_house(), name="house"),
+            asyncio.create_task(self.follow(), name="follow"),
+        ]
         if self.metrics is not None:
             tasks.append(asyncio.create_task(watch_loop(self._meter.loop_late), name="loop-lag"))
-        if self.settings.database:
-            tasks.append(asyncio.create_task(self.follow(), name="follow"))
         try:
             await stop.wait()
         finally:
@@ -252,6 +267,13 @@ class Hub:
             await self._page.close()
         await self.streams.save()
 
+    def _known(self, space: str) -> Head | None:
+        return self.fanout.head(space)
+
+    def _look(self, space: str) -> None:
+        """Readers find out that a history has ended, too."""
+        self._follower.look(space)
+
     def _listening(self) -> Listener | None:
         """The ear for other processes, where there can be any and it has a way of its own."""
         dsn = self.settings.listen_database or self.settings.database
@@ -276,7 +298,8 @@ class Hub:
     async def follow(self) -> None:
         """Follows the commits of other processes on the same database, until cancelled."""
         if self._listener is None:
-            await self._follower.run()
+            # SQLite has one process; what is found then is a stop, or a declared epoch.
+            await self._follower.run(lambda: not self.settings.database)
             return
         listener = self._listener
         async with asyncio.TaskGroup() as tasks:
@@ -287,8 +310,27 @@ class Hub:
         match news.decode(text):
             case news.HeadMoved() as moved:
                 self._follower.hear(moved)
-            case _:
+            case news.StreamTaken(origin=origin):
+                self._later(self.streams.end_older([origin]))
+            case None:
                 pass
+
+    def _later(self, work: Coroutine[Any, Any, None]) -> None:
+        """Does it beside everything else; if it fails, the next look finds the same."""
+
+        async def patiently() -> None:
+            try:
+                await work
+            except Exception as error:  # noqa: BLE001 - the database may be away for a while
+                _log.warning("what was told could not be looked at", exc_info=error)
+
+        task = asyncio.create_task(patiently(), name="hear")
+        self._hearing.add(task)
+        task.add_done_callback(self._hearing.discard)
+
+    def _tell_stream(self, origin: bytes) -> None:
+        if self._listener is not None:
+            self._listener.tell(origin.hex(), news.StreamTaken(origin).encode())
 
     def _tell_head(self, space: str, head: Head) -> None:
         if self._listener is not None:
@@ -296,7 +338,18 @@ class Hub:
             self._listener.tell(space, moved.encode())
 
     def _epoch_changed(self, space: str, head: Head) -> None:
+        """Before its readers are told: what they had seen may be gone, so all begin anew."""
         _log.warning("%s goes on in epoch %d", space, head.epoch)
+        self._events.forget()
+        self.streams.dismiss("EPOCH_CHANGED", f"the hub goes on in epoch {head.epoch}", 0)
+        self._tell_head(space, head)
+
+    def _space_stopped(self, space: str) -> None:
+        self.streams.dismiss("SPACE_STOPPED", f"{space} is stopped", 0)
+
+    async def _sign_seen(self, sign: Sign) -> None:
+        await self.succession.stop(sign)
+        self._follower.look(sign.space)
 
     async def keep_house(self) -> None:
         """Until cancelled."""
@@ -305,6 +358,7 @@ class Hub:
             try:
                 if self.certificates is not None:
                     await asyncio.to_thread(self.certificates.look)
+                await self.streams.end_older()
                 await self.streams.save()
                 await self.driver.write(self._forget_old_ids)
             except Exception as error:  # noqa: BLE001 - housekeeping waits for better times

@@ -14,15 +14,16 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
 
 from cloud_hub.fanout import Fanout, Head
+from cloud_hub.forks import Sign
 from cloud_hub.meter import Meter
-from cloud_hub.storage.driver import StorageUnavailable
+from cloud_hub.storage.driver import StorageError, StorageUnavailable
 from cloud_hub.submissions import Answer, Submission, Waiting
-from cloud_hub.transaction import Bases, DecidedGroup, Transactor
+from cloud_hub.transaction import Bases, Contradicted, DecidedGroup, Transactor
 from holdfast.host import failpoints
 from holdfast.host.door import Refusal
 from sync import messages as m
@@ -51,6 +52,14 @@ OnGap = Callable[[str], None]
 
 OnPublished = Callable[[str, Head], None]
 """Told, after all others, that a space has a newer head."""
+
+
+OnContradiction = Callable[[Sign], Awaitable[None]]
+"""Stops a space whose history is not the one that was told before."""
+
+
+async def _never(_sign: Sign) -> None:
+    return
 
 
 def _nobody(_space: str, _revision: int, _before: Bases) -> None:
@@ -103,6 +112,7 @@ class Ingest:
         self._closing = False
         self.commits = 0
         self.on_published: OnPublished = lambda _space, _head: None
+        self.on_contradiction: OnContradiction = _never
 
     async def submit(self, submission: Submission) -> Answer:
         """Has it decided. Raises Refusal, StorageError; a request is then not stored."""
@@ -166,6 +176,8 @@ class Ingest:
             reason = str(getattr(error, "reason", "INTERNAL"))
             self._meter.group_failed(reason, perf_counter() - began_s)
             told = error
+            if getattr(error, "reason", "") == "SPACE_STOPPED":
+                told = await self._stopped(space, error)
             if isinstance(error, StorageUnavailable) and error.outcome_unknown:
                 told = Refusal("OUTCOME_UNKNOWN", "the database was lost while it committed")
             for waiting in group:
@@ -180,6 +192,18 @@ class Ingest:
         self._publish(space, decided)
         AFTER_FANOUT()
         self.commits += decided.commits
+
+    async def _stopped(self, space: str, error: Exception) -> Exception:
+        """What the submitters are told of a space in which nothing may be decided."""
+        if isinstance(error, Contradicted):
+            try:
+                await self.on_contradiction(error.sign)
+            except StorageError as failed:
+                return failed
+            error = Refusal("SPACE_STOPPED", str(error))
+        if self._on_gap is not None:
+            self._on_gap(space)
+        return error
 
     def _publish(self, space: str, decided: DecidedGroup) -> None:
         if self._on_gap is not None and not self._fanout.continues(space, *decided.follows):

@@ -58,7 +58,8 @@ class Fate:
 
 
 class Reads:
-    """All raise StorageError; those that say so, Refusal."""
+    """All raise StorageError, and Refusal SPACE_STOPPED while it is not known which history goes
+    on; those that say so, other Refusals."""
 
     def __init__(self, driver: Driver) -> None:
         self._driver = driver
@@ -134,6 +135,7 @@ class Reads:
         """What became of commits, by origin and seq or by a commit id that a client chose."""
 
         async def work(tx: Transaction) -> list[Fate]:
+            await _position(tx, space)
             numbers = await origins.numbers(tx, {o.origin for o in op_ids if o.origin})
             chosen = await commit_ids.lookup(
                 tx, space, {o.commit_id for o in op_ids if not o.origin}
@@ -147,6 +149,7 @@ class Reads:
         """The newest decided seq of origins."""
 
         async def work(tx: Transaction) -> dict[bytes, int]:
+            await _position(tx, space)
             numbers = await origins.numbers(tx, wanted)
             marks = await origins.watermarks(tx, space, numbers.values())
             return {o: marks[n].seq if n in marks else 0 for o, n in numbers.items()}
@@ -159,14 +162,11 @@ class Reads:
         """When the commits that a session saw undecided were decided, by origin."""
 
         async def work(tx: Transaction) -> dict[bytes, m.DecidedAt]:
+            await _position(tx, space)
             asked = [m.AskDecided(space, origin, seq, since) for origin, seq in pending.items()]
             return {one.origin: await settled.decided_at(tx, one) for one in asked}
 
         return await self._driver.read(work)
-
-    async def lineage(self) -> Lineage:
-        """The table of histories."""
-        return await self._driver.read(epochs.load)
 
     async def position(self, space: str) -> Position:
         """The head of a space."""
@@ -176,11 +176,19 @@ class Reads:
 
         return await self._driver.read(work)
 
+    async def standing(self, space: str) -> tuple[Position, Lineage]:
+        """The head of a space, and all epochs."""
+
+        async def work(tx: Transaction) -> tuple[Position, Lineage]:
+            return await _position(tx, space), await epochs.load(tx)
+
+        return await self._driver.read(work)
+
 
 async def _position(tx: Transaction, space: str) -> Position:
     head = await heads.read(tx, space)
     if head is not None:
-        return Position(head.epoch, space, head.revision)
+        return Position(head.going().epoch, space, head.revision)
     return Position((await epochs.load(tx)).present.ordinal, space, 0)
 
 

@@ -53,6 +53,7 @@ class Settings:
     database: str = setting("", allowed="postgresql://...", secret=True)
     pooled: bool = setting(False)
     listen_database: str = setting("", allowed="postgresql://...", secret=True)
+    on_fork: Literal["stop", "declare"] = setting("stop")
     insecure: bool = setting(False)
     reflection: bool = setting(False)
     metrics: str = setting("", allowed="HOST:PORT on loopback, or nothing")

@@ -11,10 +11,11 @@ for people and for later compaction, and no promise hangs on its last seconds.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from cloud_hub.fence import Fence
 from cloud_hub.meter import Meter
 from holdfast.host.clock import Clock
 from sync import messages as m
@@ -58,12 +59,14 @@ class Streams:
     """The registry. `save` writes edges to the database."""
 
     def __init__(
-        self, clock: Clock, save: Callable[[list[EdgeState]], Awaitable[None]],
+        self, clock: Clock, save: Callable[[list[EdgeState]], Awaitable[None]], fence: Fence,
         meter: Meter | None = None,
     ) -> None:  # fmt: skip
-        self._clock, self._save = clock, save
+        self._clock, self._save, self._fence = clock, save, fence
         self.meter = meter or Meter()
         self._open: dict[bytes, OpenStream] = {}
+        self._taken: dict[bytes, bytes] = {}
+        """By origin the id under which its stream here was written down."""
         self._edges: dict[str, EdgeState] = {}
 
     @property
@@ -86,6 +89,9 @@ class Streams:
         if older is not None and older is not stream:
             older.close("SUPERSEDED", "a newer stream of this edge has come")
             await older.drained()
+        taken = await self._fence.take(hello.origin)
+        if self._open.get(hello.origin) is stream:
+            self._taken[hello.origin] = taken
         state = self._edges.setdefault(hello.edge, EdgeState(hello.edge, hello.origin))
         state.origin, state.software, state.connected = hello.origin, hello.software, True
         self._seen(state)
@@ -95,9 +101,19 @@ class Streams:
         """The stream has ended."""
         for origin in [origin for origin, held in self._open.items() if held is stream]:
             del self._open[origin]
+            self._taken.pop(origin, None)
             for state in self._edges.values():
                 if state.origin == origin:
                     state.connected, state.unsaved = False, True
+
+    async def end_older(self, origins: Iterable[bytes] | None = None) -> None:
+        """Ends streams whose edge has a newer one at another process; looks at all, or at those of
+        these origins. Raises StorageError."""
+        held = dict(self._taken)
+        for origin in await self._fence.older(held, held if origins is None else origins):
+            stream = self._open.get(origin)
+            if stream is not None and self._taken.get(origin) == held[origin]:
+                stream.close("SUPERSEDED", "a newer stream of this edge is at another process")
 
     def note_cursors(self, edge: str, report: m.CursorReport) -> None:
         state = self._edges.get(edge)
@@ -124,11 +140,16 @@ class Streams:
         if changed:
             await self._save(changed)
 
-    async def close(self, reason: str, message: str, retry_after_ms: int) -> None:
-        """Says goodbye on all streams and waits until all is decided."""
+    def dismiss(self, reason: str, message: str, retry_after_ms: int = 0) -> list[OpenStream]:
+        """Says goodbye on all streams."""
         streams = list(self._open.values())
         for stream in streams:
             stream.close(reason, message, retry_after_ms)
+        return streams
+
+    async def close(self, reason: str, message: str, retry_after_ms: int) -> None:
+        """Says goodbye on all streams and waits until all is decided."""
+        streams = self.dismiss(reason, message, retry_after_ms)
         await asyncio.gather(*(stream.drained() for stream in streams))
 
     def _seen(self, state: EdgeState) -> None:

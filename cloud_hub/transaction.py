@@ -17,6 +17,7 @@ from cloud_hub import (
     commit_ids,
     conflicts,
     digests,
+    forks,
     heads,
     inbox,
     origins,
@@ -53,6 +54,16 @@ SETTLINGS = 3
 better left to those who ask again later."""
 
 
+class Contradicted(Exception):
+    """The history in the database is not the one that this process has told of."""
+
+    reason = "SPACE_STOPPED"
+
+    def __init__(self, sign: forks.Sign) -> None:
+        super().__init__(f"{sign.space}: revision {sign.revision} is not what it was")
+        self.sign = sign
+
+
 Bases = Mapping[Key, tuple[int, bytes | None]]
 """Revision and live value of records."""
 
@@ -78,7 +89,9 @@ class DecidedGroup:
 
 
 class Transactor:
-    """Decides groups. `origin` is this hub process's own; `new_token` makes 16 random bytes."""
+    """Decides groups. `origin` is this hub process's own; `new_token` makes 16 random bytes.
+
+    `known` is the head of a space that this process has told its readers of."""
 
     def __init__(
         self,
@@ -87,18 +100,20 @@ class Transactor:
         origin: bytes,
         new_token: Callable[[], bytes],
         codec_name: str,
+        known: Callable[[str], Head | None] = lambda _space: None,
     ) -> None:
-        self._driver, self._clock = driver, clock
+        self._driver, self._clock, self._known = driver, clock, known
         self._origin, self._new_token, self._codec = origin, new_token, codec_name
         self.hot = HotSpaces()
 
     async def decide(self, space: str, group: Sequence[Submission]) -> DecidedGroup:
         """Decides a group durably. Raises StorageError; nothing is stored then, unless it says
-        that the outcome is unknown."""
+        that the outcome is unknown. Raises Refusal SPACE_STOPPED, Contradicted."""
         attempts: list[tuple[DecidedGroup, Kept]] = []
 
         async def work(tx: Transaction) -> tuple[DecidedGroup, Kept]:
-            head = await heads.lock(tx, space)
+            head = (await heads.lock(tx, space)).going()
+            await self._compare(tx, head)
             for attempt in attempts:
                 if await _happened(tx, attempt[0]):
                     return attempt
@@ -123,6 +138,18 @@ class Transactor:
             else:
                 self.hot.put(space, kept)
                 return decided
+
+    async def _compare(self, tx: Transaction, head: heads.Head) -> None:
+        """What this process knows of the space must be of the history that it writes to."""
+        known = self._known(head.space)
+        if known is None:
+            return
+        witness = f"hub process {self._origin.hex()[:8]}"
+        sign = await forks.contradiction(
+            tx, head, witness, known.epoch, known.revision, known.token
+        )
+        if sign is not None:
+            raise Contradicted(sign)
 
     @property
     def origin(self) -> bytes:

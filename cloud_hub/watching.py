@@ -71,6 +71,12 @@ class Events:
         if len(self._before) > KEPT_ROWS:
             self._before.popitem(last=False)
 
+    def forget(self) -> None:
+        """A history has ended: a revision may stand for another commit now."""
+        self._values.clear()
+        self._rows.clear()
+        self._before.clear()
+
     async def of(self, space: str, row: LogRow) -> Sequence[Event]:
         """The commits of a row. Raises StorageError, Refusal HISTORY_TOO_LONG."""
         place = (space, row.first_revision)

@@ -17,7 +17,9 @@ from dataclasses import dataclass, field
 
 from sync.backoff import delay_ms
 
-STAYS = frozenset({"PAUSED", "SUPERSEDED", "ORIGIN_COPIED", "EPOCH_CHANGED", "MALFORMED_BATCH"})
+STAYS = frozenset(
+    {"PAUSED", "SUPERSEDED", "ORIGIN_COPIED", "EPOCH_CHANGED", "SPACE_STOPPED", "MALFORMED_BATCH"}
+)
 """Ends of a stream that say nothing against the process it was with."""
 
 

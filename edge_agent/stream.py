@@ -117,7 +117,9 @@ class Link(Protocol):
         ...
 
 
-_BY_AGREEMENT = frozenset({"STREAM_AGED", "SHUTTING_DOWN", "PAUSED", "ORIGIN_COPIED"})
+_BY_AGREEMENT = frozenset(
+    {"STREAM_AGED", "SHUTTING_DOWN", "PAUSED", "ORIGIN_COPIED", "SPACE_STOPPED", "EPOCH_CHANGED"}
+)
 
 
 _REFUSED = {grpc.StatusCode.PERMISSION_DENIED: "NOT_ALLOWED"}
@@ -282,7 +284,8 @@ class Stream:
         if not self._session.may_push or self._outgoing:
             return False
         outbox = self._up.files.outbox
-        for space in sorted(outbox.spaces, key=self._rank):
+        going = set(outbox.spaces) - self._session.held_spaces
+        for space in sorted(going, key=self._rank):
             for ordinal in outbox.streams(space):
                 origin = outbox.id_of(ordinal)
                 sent = self._session.sent_through(space, origin)

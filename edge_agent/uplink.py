@@ -230,6 +230,8 @@ class Uplink:
         self._away_since_ns = None
         self.clock_offset_ms = welcome.wall_ms - self.files.clock.boot_ns() // 1_000_000
         await self.files.in_outbox(lambda c: self.files.outbox.learn_lineage(c, welcome.lineage))
+        if all(space.refusal != "SPACE_STOPPED" for space in welcome.spaces):
+            self.files.alarms.clear("SPACE_STOPPED")
         for space in welcome.spaces:
             await reconcile.follow_scope(self.files, space.space, self._scope(space.space))
             head = Position(space.epoch, space.space, space.head)

@@ -58,6 +58,8 @@ class EdgeSession:
     _decided: dict[Origin, int] = field(default_factory=dict)
     _searches: dict[Origin, OriginSearch] = field(default_factory=dict)
     _refused_spaces: set[str] = field(default_factory=set)
+    held_spaces: set[str] = field(default_factory=set)
+    """Spaces in which the hub decides nothing at present: nothing of them is pushed."""
     _heard_ns: int = 0
     _progress_ns: int = 0
     _beat_ns: int = 0
@@ -211,7 +213,12 @@ class EdgeSession:
         out: list[a.EdgeAction] = [a.Learn(welcome)]
         for space in welcome.spaces:
             self.heads[space.space] = Position(space.epoch, space.space, space.head)
-            if space.refusal:
+            if space.refusal == "SPACE_STOPPED":
+                # Which history goes on is not known yet: nothing is sent, and nothing thrown away.
+                self._refused_spaces.add(space.space)
+                self.held_spaces.add(space.space)
+                out.append(a.Alarm(space.refusal, f"{space.space}: the hub decides nothing there"))
+            elif space.refusal:
                 self._refused_spaces.add(space.space)
                 out.append(a.ResetReplica(space.space, space.refusal))
             for theirs in space.origins:

@@ -86,10 +86,10 @@ class House:
 
     # -- daemons ---------------------------------------------------------------
 
-    async def start_hub(self) -> hubs.Hub:
+    async def start_hub(self, **options: Any) -> hubs.Hub:
         """Starts the hub, the second time at the same port."""
         settings = hubs.HubSettings(
-            listen=f"127.0.0.1:{self.port}", data=self.root / "hub", tls=self.hub_tls
+            listen=f"127.0.0.1:{self.port}", data=self.root / "hub", tls=self.hub_tls, **options
         )
         found = await _Running.start(hubs.started(settings, self.clocks.get("hub")))
         self.running["hub"], self.port = found, found.daemon.port

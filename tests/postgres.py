@@ -49,7 +49,7 @@ SUPERVISOR = """
 "$1/postgres" -D "$2" -k "$3" >"$3/log" 2>&1 &
 read -r _
 kill -QUIT $! && wait $!
-rm -rf "$2" "$3"
+[ "$4" = keep ] || rm -rf "$2" "$3"
 """
 
 BECOME = """
@@ -253,6 +253,59 @@ def _launched(binaries: Binaries, account: Account) -> Iterator[Server]:
         _remove(home, data)
 
 
+class Pair:
+    """A primary, and a standby that is behind it and takes its place at the same address."""
+
+    def __init__(self) -> None:
+        self._account, binaries = find_account(), find_binaries()
+        self._home = Path(tempfile.mkdtemp(prefix="holdfast-pg-", dir=_short_folder(self._account)))
+        place = _roomy_folder(self._home)
+        self._primary = Path(tempfile.mkdtemp(prefix="holdfast-pg-", dir=place))
+        self._standby = Path(tempfile.mkdtemp(prefix="holdfast-pg-", dir=place))
+        self._folder = _reachable(binaries.folder, self._home, self._account)
+        if not (self._folder / "pg_basebackup").exists():
+            self._clear()
+            raise Unavailable(f"there is no pg_basebackup beside {binaries.folder}/postgres")
+        for folder in (self._home, self._primary, self._standby):
+            self._account.give(folder)
+        _initialize(self._folder, self._primary, self._account)
+        self.server = Server(f"postgresql://holdfast@/postgres?host={self._home}", binaries.source)
+        self._running = self._start(self._primary)
+
+    def back_up(self) -> None:
+        """What the standby has: all up to now, and nothing after."""
+        options = ["-h", self._home, "-U", "holdfast", "-D", self._standby]
+        options += ["--checkpoint=fast", "--no-sync", "--wal-method=fetch"]
+        command = self._account.command(self._folder / "pg_basebackup", *options)
+        subprocess.run(command, cwd=self._home, check=True, capture_output=True)
+
+    def fail_over(self) -> None:
+        """The primary dies, and the standby is promoted."""
+        self._stop()
+        signal = self._standby / "standby.signal"
+        signal.touch()
+        self._account.give(self._standby)
+        self._running = self._start(self._standby)
+        run(self.server._execute("SELECT pg_promote()"))
+
+    def close(self) -> None:
+        self._stop()
+        self._clear()
+
+    def _start(self, data: Path) -> subprocess.Popen[bytes]:
+        running = _supervise(self._folder, data, self._home, self._account, "keep")
+        _await_connection(self.server, self._home / "log", running)
+        return running
+
+    def _stop(self) -> None:
+        assert self._running.stdin is not None
+        self._running.stdin.close()
+        self._running.wait(START_S)
+
+    def _clear(self) -> None:
+        _remove(self._home, self._primary, self._standby)
+
+
 def _remove(*folders: Path) -> None:
     for folder in folders:
         shutil.rmtree(folder, ignore_errors=True)
@@ -300,9 +353,11 @@ def _initialize(folder: Path, data: Path, account: Account) -> None:
         configuration.write(CONFIGURATION)
 
 
-def _supervise(folder: Path, data: Path, home: Path, account: Account) -> subprocess.Popen[bytes]:
+def _supervise(
+    folder: Path, data: Path, home: Path, account: Account, files: str = ""
+) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        account.command("/bin/sh", "-c", SUPERVISOR, "supervisor", folder, data, home),
+        account.command("/bin/sh", "-c", SUPERVISOR, "supervisor", folder, data, home, files),
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

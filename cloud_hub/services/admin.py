@@ -13,10 +13,12 @@ import holdfast
 from cloud_hub import conflicts, digests, heads, policies, records
 from cloud_hub.ingest import Ingest
 from cloud_hub.services import edges
+from cloud_hub.services.epochs import EpochMethods
 from cloud_hub.services.state import page_size
 from cloud_hub.storage.driver import Driver, Transaction
 from cloud_hub.streams import Streams
 from cloud_hub.submissions import Receipt, Requested
+from cloud_hub.succession import Succession
 from holdfast.host.clock import Clock
 from holdfast.host.door import Refusal
 from holdfast.v1 import admin_service_pb2 as pb
@@ -33,16 +35,17 @@ Context = grpc.aio.ServicerContext[Any, Any]
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
-class AdminService:
+class AdminService(EpochMethods):
     """Serves holdfast.v1.AdminService."""
 
     def __init__(
         self, name: str, database: str, driver: Driver, ingest: Ingest, streams: Streams,
-        clock: Clock, alarms: Callable[[], list[str]],
+        clock: Clock, succession: Succession, alarms: Callable[[], list[str]],
     ) -> None:  # fmt: skip
-        self._name, self._database, self._driver = name, database, driver
-        self._ingest, self._streams, self._clock, self._alarms = ingest, streams, clock, alarms
-        self._started_ns = clock.boot_ns()
+        super().__init__(driver, succession)
+        self._name, self._database = name, database
+        self._ingest, self._streams, self._clock = ingest, streams, clock
+        self._started_ns, self._alarms = clock.boot_ns(), alarms
 
     async def GetHubStatus(
         self, request: pb.GetHubStatusRequest, context: Context

@@ -18,7 +18,7 @@ from cloud_hub.reads import Reads
 from holdfast.host.door import Refusal
 from holdfast.host.session_refusals import epoch_changed, not_caught_up, writes_lost
 from sync import messages as m
-from sync.position import Position
+from sync.position import Position, UnknownEpoch
 from sync.session import SessionToken, decode_token
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -52,8 +52,11 @@ class Sessions:
         """
         token = decode_token(data)
         wanted = token.positions.get(space)
-        since = 0 if wanted is None else await self._lasting(wanted)
+        since = 0
         pending = all_origins([*token.pending_in(space).items(), *seen])
+        if wanted is not None:
+            await self.reached_by(wanted)
+            since = wanted.revision
         if not pending:
             return token
         found: dict[bytes, m.DecidedAt] = {}
@@ -73,16 +76,21 @@ class Sessions:
             )
         return token.without(space, pending)
 
-    async def _lasting(self, wanted: Position) -> int:
-        """The revision of this history that a token's position stands for. Raises Refusal
-        EPOCH_CHANGED."""
+    async def reached_by(self, wanted: Position) -> Position:
+        """The head, if this history contains a position. Raises Refusal EPOCH_CHANGED, naming the
+        range of it that is gone, or SPACE_STOPPED."""
         now = await self._reads.position(wanted.space)
-        last = now.revision
-        if wanted.epoch < now.epoch:
-            last = (await self._reads.lineage()).effective(wanted)
-        if wanted.epoch > now.epoch or wanted.revision > last:
-            raise epoch_changed(wanted, now.epoch, last)
-        return wanted.revision
+        here = wanted.revision
+        if wanted.epoch != now.epoch:
+            now, lineage = await self._reads.standing(wanted.space)
+            try:
+                here = lineage.effective(wanted)
+            except UnknownEpoch:
+                here = 0
+        here = min(here, now.revision)
+        if here == wanted.revision:
+            return now
+        raise epoch_changed(wanted, now.epoch, here)
 
     async def decided(self, space: str, wanted: dict[bytes, int], seconds: float) -> bool:
         """Waits until these seqs are decided; False if they are not in time."""
@@ -94,11 +102,15 @@ class Sessions:
         return await self._wait(space, look, seconds)
 
     async def reached(self, position: Position, seconds: float) -> bool:
-        """Waits until the head is there; False if it is not in time."""
+        """Waits until the head is there; False if it is not in time. Raises Refusal EPOCH_CHANGED
+        if it never will be."""
 
         async def look() -> bool:
             now = await self._reads.position(position.space)
-            return (now.epoch, now.revision) >= (position.epoch, position.revision)
+            if now.epoch <= position.epoch:
+                return (now.epoch, now.revision) >= (position.epoch, position.revision)
+            await self.reached_by(position)
+            return True
 
         return await self._wait(position.space, look, seconds)
 

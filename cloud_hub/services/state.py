@@ -212,9 +212,11 @@ class StateService:
             start = await self._start(space, request.resume_token)
             yield _bookmark(start)
             revision, now_s = start.revision, asyncio.get_running_loop().time
+            epoch = start.epoch
             told_s = now_s()
             while True:
                 wake.clear()
+                epoch = await self._still(Position(epoch, space, revision))
                 rows = await self._rows_after(space, revision)
                 for row in rows:
                     for event in await self._events_of(space, row):
@@ -229,7 +231,7 @@ class StateService:
                     raise Refusal("SHUTTING_DOWN")
                 left_s = told_s + IDLE_BOOKMARK_SECONDS - now_s()
                 if left_s <= 0:
-                    yield _bookmark(Position(start.epoch, space, revision))
+                    yield _bookmark(Position(epoch, space, revision))
                     told_s = now_s()
                 elif not rows:
                     with contextlib.suppress(TimeoutError):
@@ -256,10 +258,17 @@ class StateService:
         except ValueError:
             raise Refusal("TOKEN_INVALID", "a resume token that is not of a hub's watch") from None
         if epoch != now.epoch:
-            raise Refusal("EPOCH_CHANGED", f"the token is of epoch {epoch}, now is {now.epoch}")
+            now = await self._sessions.reached_by(Position(epoch, space, revision))
         if revision > now.revision:
             raise Refusal("FUTURE_REVISION", f"{space} is at revision {now.revision}")
-        return Position(epoch, space, revision)
+        return Position(now.epoch, space, revision)
+
+    async def _still(self, place: Position) -> int:
+        """The epoch in which a watch goes on. Raises Refusal EPOCH_CHANGED if its place is gone."""
+        head = self._fanout.head(place.space)
+        if head is None or head.epoch <= place.epoch:
+            return place.epoch
+        return (await self._sessions.reached_by(place)).epoch
 
 
 class _Wanted:

@@ -177,6 +177,33 @@ def space_info(info: admin.SpaceInfo) -> Document:
     }
 
 
+def epoch_info(info: admin.EpochInfo) -> Document:
+    """One history of the hub."""
+    return {
+        "epoch": info.epoch.ordinal,
+        "id": info.epoch.id.hex(),
+        "after": info.epoch.parent,
+        "declared_ms": info.declared_ms,
+        "by": info.actor,
+        "timeline": info.timeline,
+        "reason": info.reason,
+        "forks": {fork.space: fork.revision for fork in info.epoch.forks},
+    }
+
+
+def fork_sign(info: admin.ForkSign) -> Document:
+    """Who had seen what of another history."""
+    return {
+        "space": info.space,
+        "witness": info.witness,
+        "epoch": info.epoch,
+        "revision": info.revision,
+        "shared": info.shared,
+        "seen_ms": info.seen_ms,
+        "held": info.held,
+    }
+
+
 def policy_request(
     space: str, collection: str, json: str, revision: int, actor: tuple[str, str]
 ) -> admin.SetPolicyRequest:
@@ -188,3 +215,13 @@ def policy_request(
         policy=admin.Policy(collection=collection, json=json, revision=revision),
         actor=wire.actor_to(actor_of(actor)),
     )
+
+
+def epoch_request(
+    request_id: bytes, reason: str, actor: tuple[str, str]
+) -> admin.DeclareEpochRequest:
+    """Declares an epoch with this id."""
+    from holdfast.client.writes import actor_of
+
+    who = wire.actor_to(actor_of(actor))
+    return admin.DeclareEpochRequest(reason=reason, actor=who, request_id=request_id)

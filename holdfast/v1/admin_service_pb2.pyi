@@ -546,3 +546,287 @@ class SetPolicyResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SetPolicyResponse: _TypeAlias = SetPolicyResponse  # noqa: Y015
+
+@_typing.final
+class ListEpochsRequest(_message.Message):
+    """Request of ListEpochs."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """Most entries, 1 to 1,000; zero: 100."""
+    page_token: _builtins.str
+    """next_page_token of the page before, or empty."""
+    def __init__(
+        self,
+        *,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListEpochsRequest: _TypeAlias = ListEpochsRequest  # noqa: Y015
+
+@_typing.final
+class ListEpochsResponse(_message.Message):
+    """Response of ListEpochs."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EPOCHS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    STOPPED_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """For the next page; empty at the end."""
+    @_builtins.property
+    def epochs(self) -> _containers.RepeatedCompositeFieldContainer[Global___EpochInfo]:
+        """The epochs; the last one of all is the present."""
+
+    @_builtins.property
+    def stopped(self) -> _containers.RepeatedCompositeFieldContainer[Global___StoppedSpace]:
+        """Spaces that are stopped until an epoch is declared, as this process knows."""
+
+    def __init__(
+        self,
+        *,
+        epochs: _abc.Iterable[Global___EpochInfo] | None = ...,
+        next_page_token: _builtins.str = ...,
+        stopped: _abc.Iterable[Global___StoppedSpace] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epochs", b"epochs", "next_page_token", b"next_page_token", "stopped", b"stopped"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListEpochsResponse: _TypeAlias = ListEpochsResponse  # noqa: Y015
+
+@_typing.final
+class EpochInfo(_message.Message):
+    """One history."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EPOCH_FIELD_NUMBER: _builtins.int
+    DECLARED_MS_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    TIMELINE_FIELD_NUMBER: _builtins.int
+    declared_ms: _builtins.int
+    """When it was declared, in unix milliseconds of the hub."""
+    reason: _builtins.str
+    """Why."""
+    actor: _builtins.str
+    """By whom; empty for the first."""
+    timeline: _builtins.int
+    """Timeline of the database in which it was declared; zero on SQLite."""
+    @_builtins.property
+    def epoch(self) -> _replication_service_pb2.Epoch:
+        """Its number, its id, its parent and where it left that."""
+
+    def __init__(
+        self,
+        *,
+        epoch: _replication_service_pb2.Epoch | None = ...,
+        declared_ms: _builtins.int = ...,
+        reason: _builtins.str = ...,
+        actor: _builtins.str = ...,
+        timeline: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "declared_ms", b"declared_ms", "epoch", b"epoch", "reason", b"reason", "timeline", b"timeline"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EpochInfo: _TypeAlias = EpochInfo  # noqa: Y015
+
+@_typing.final
+class StoppedSpace(_message.Message):
+    """A space in which nothing is decided."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SPACE_FIELD_NUMBER: _builtins.int
+    WHY_FIELD_NUMBER: _builtins.int
+    space: _builtins.str
+    """Name of the space."""
+    why: _builtins.str
+    """"fork" or "timeline"."""
+    def __init__(
+        self,
+        *,
+        space: _builtins.str = ...,
+        why: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["space", b"space", "why", b"why"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StoppedSpace: _TypeAlias = StoppedSpace  # noqa: Y015
+
+@_typing.final
+class DeclareEpochRequest(_message.Message):
+    """Request of DeclareEpoch."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REASON_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    reason: _builtins.str
+    """Why, for people; 1 to 500 characters."""
+    request_id: _builtins.bytes
+    """16 bytes, chosen by the client: the id of the epoch, so that a retry is
+    safe. Required.
+    """
+    @_builtins.property
+    def actor(self) -> _record_pb2.Actor:
+        """Who declares it."""
+
+    def __init__(
+        self,
+        *,
+        reason: _builtins.str = ...,
+        actor: _record_pb2.Actor | None = ...,
+        request_id: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "reason", b"reason", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeclareEpochRequest: _TypeAlias = DeclareEpochRequest  # noqa: Y015
+
+@_typing.final
+class DeclareEpochResponse(_message.Message):
+    """Response of DeclareEpoch."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EPOCH_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def epoch(self) -> _replication_service_pb2.Epoch:
+        """The present epoch."""
+
+    def __init__(
+        self,
+        *,
+        epoch: _replication_service_pb2.Epoch | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeclareEpochResponse: _TypeAlias = DeclareEpochResponse  # noqa: Y015
+
+@_typing.final
+class ListForkSignsRequest(_message.Message):
+    """Request of ListForkSigns."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """Most entries, 1 to 1,000; zero: 100."""
+    page_token: _builtins.str
+    """next_page_token of the page before, or empty."""
+    def __init__(
+        self,
+        *,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListForkSignsRequest: _TypeAlias = ListForkSignsRequest  # noqa: Y015
+
+@_typing.final
+class ListForkSignsResponse(_message.Message):
+    """Response of ListForkSigns."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SIGNS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """For the next page; empty at the end."""
+    @_builtins.property
+    def signs(self) -> _containers.RepeatedCompositeFieldContainer[Global___ForkSign]:
+        """The signs, by space and witness."""
+
+    def __init__(
+        self,
+        *,
+        signs: _abc.Iterable[Global___ForkSign] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "signs", b"signs"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListForkSignsResponse: _TypeAlias = ListForkSignsResponse  # noqa: Y015
+
+@_typing.final
+class ForkSign(_message.Message):
+    """Somebody had seen a history that this database does not have."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SPACE_FIELD_NUMBER: _builtins.int
+    WITNESS_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    SHARED_FIELD_NUMBER: _builtins.int
+    SEEN_MS_FIELD_NUMBER: _builtins.int
+    HELD_FIELD_NUMBER: _builtins.int
+    space: _builtins.str
+    """Name of the space."""
+    witness: _builtins.str
+    """Who: an edge, or a hub process."""
+    epoch: _builtins.int
+    """The epoch it had seen."""
+    revision: _builtins.int
+    """The newest revision it had seen."""
+    shared: _builtins.int
+    """At most so many of those revisions are of this history."""
+    seen_ms: _builtins.int
+    """When that was found, in unix milliseconds of the hub."""
+    held: _builtins.str
+    """What a replica says it held above that, for people; empty: nothing said."""
+    def __init__(
+        self,
+        *,
+        space: _builtins.str = ...,
+        witness: _builtins.str = ...,
+        epoch: _builtins.int = ...,
+        revision: _builtins.int = ...,
+        shared: _builtins.int = ...,
+        seen_ms: _builtins.int = ...,
+        held: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "held", b"held", "revision", b"revision", "seen_ms", b"seen_ms", "shared", b"shared", "space", b"space", "witness", b"witness"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ForkSign: _TypeAlias = ForkSign  # noqa: Y015

@@ -65,6 +65,21 @@ class AdminServiceStub(object):
                 request_serializer=holdfast_dot_v1_dot_admin__service__pb2.SetPolicyRequest.SerializeToString,
                 response_deserializer=holdfast_dot_v1_dot_admin__service__pb2.SetPolicyResponse.FromString,
                 _registered_method=True)
+        self.ListEpochs = channel.unary_unary(
+                '/holdfast.v1.AdminService/ListEpochs',
+                request_serializer=holdfast_dot_v1_dot_admin__service__pb2.ListEpochsRequest.SerializeToString,
+                response_deserializer=holdfast_dot_v1_dot_admin__service__pb2.ListEpochsResponse.FromString,
+                _registered_method=True)
+        self.DeclareEpoch = channel.unary_unary(
+                '/holdfast.v1.AdminService/DeclareEpoch',
+                request_serializer=holdfast_dot_v1_dot_admin__service__pb2.DeclareEpochRequest.SerializeToString,
+                response_deserializer=holdfast_dot_v1_dot_admin__service__pb2.DeclareEpochResponse.FromString,
+                _registered_method=True)
+        self.ListForkSigns = channel.unary_unary(
+                '/holdfast.v1.AdminService/ListForkSigns',
+                request_serializer=holdfast_dot_v1_dot_admin__service__pb2.ListForkSignsRequest.SerializeToString,
+                response_deserializer=holdfast_dot_v1_dot_admin__service__pb2.ListForkSignsResponse.FromString,
+                _registered_method=True)
 
 
 class AdminServiceServicer(object):
@@ -113,6 +128,27 @@ class AdminServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListEpochs(self, request, context):
+        """The hub's histories, oldest first, in pages.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeclareEpoch(self, request, context):
+        """Declares that a new history begins; spaces that are stopped go on.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListForkSigns(self, request, context):
+        """What showed that a history was not the one told before, in pages.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AdminServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -145,6 +181,21 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     servicer.SetPolicy,
                     request_deserializer=holdfast_dot_v1_dot_admin__service__pb2.SetPolicyRequest.FromString,
                     response_serializer=holdfast_dot_v1_dot_admin__service__pb2.SetPolicyResponse.SerializeToString,
+            ),
+            'ListEpochs': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListEpochs,
+                    request_deserializer=holdfast_dot_v1_dot_admin__service__pb2.ListEpochsRequest.FromString,
+                    response_serializer=holdfast_dot_v1_dot_admin__service__pb2.ListEpochsResponse.SerializeToString,
+            ),
+            'DeclareEpoch': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeclareEpoch,
+                    request_deserializer=holdfast_dot_v1_dot_admin__service__pb2.DeclareEpochRequest.FromString,
+                    response_serializer=holdfast_dot_v1_dot_admin__service__pb2.DeclareEpochResponse.SerializeToString,
+            ),
+            'ListForkSigns': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListForkSigns,
+                    request_deserializer=holdfast_dot_v1_dot_admin__service__pb2.ListForkSignsRequest.FromString,
+                    response_serializer=holdfast_dot_v1_dot_admin__service__pb2.ListForkSignsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -310,6 +361,87 @@ class AdminService(object):
             '/holdfast.v1.AdminService/SetPolicy',
             holdfast_dot_v1_dot_admin__service__pb2.SetPolicyRequest.SerializeToString,
             holdfast_dot_v1_dot_admin__service__pb2.SetPolicyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListEpochs(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/holdfast.v1.AdminService/ListEpochs',
+            holdfast_dot_v1_dot_admin__service__pb2.ListEpochsRequest.SerializeToString,
+            holdfast_dot_v1_dot_admin__service__pb2.ListEpochsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeclareEpoch(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/holdfast.v1.AdminService/DeclareEpoch',
+            holdfast_dot_v1_dot_admin__service__pb2.DeclareEpochRequest.SerializeToString,
+            holdfast_dot_v1_dot_admin__service__pb2.DeclareEpochResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListForkSigns(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/holdfast.v1.AdminService/ListForkSigns',
+            holdfast_dot_v1_dot_admin__service__pb2.ListForkSignsRequest.SerializeToString,
+            holdfast_dot_v1_dot_admin__service__pb2.ListForkSignsResponse.FromString,
             options,
             channel_credentials,
             insecure,

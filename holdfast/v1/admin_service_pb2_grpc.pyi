@@ -45,6 +45,12 @@ class AdminServiceStub:
     """The policy in force for a collection, or for the space."""
     SetPolicy: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.SetPolicyRequest, _admin_service_pb2.SetPolicyResponse]
     """Sets a policy. It is a commit of the space and takes a revision."""
+    ListEpochs: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.ListEpochsRequest, _admin_service_pb2.ListEpochsResponse]
+    """The hub's histories, oldest first, in pages."""
+    DeclareEpoch: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.DeclareEpochRequest, _admin_service_pb2.DeclareEpochResponse]
+    """Declares that a new history begins; spaces that are stopped go on."""
+    ListForkSigns: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.ListForkSignsRequest, _admin_service_pb2.ListForkSignsResponse]
+    """What showed that a history was not the one told before, in pages."""
 
 @_typing.type_check_only
 class AdminServiceAsyncStub(AdminServiceStub):
@@ -63,6 +69,12 @@ class AdminServiceAsyncStub(AdminServiceStub):
     """The policy in force for a collection, or for the space."""
     SetPolicy: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.SetPolicyRequest, _admin_service_pb2.SetPolicyResponse]  # type: ignore[assignment]
     """Sets a policy. It is a commit of the space and takes a revision."""
+    ListEpochs: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.ListEpochsRequest, _admin_service_pb2.ListEpochsResponse]  # type: ignore[assignment]
+    """The hub's histories, oldest first, in pages."""
+    DeclareEpoch: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.DeclareEpochRequest, _admin_service_pb2.DeclareEpochResponse]  # type: ignore[assignment]
+    """Declares that a new history begins; spaces that are stopped go on."""
+    ListForkSigns: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.ListForkSignsRequest, _admin_service_pb2.ListForkSignsResponse]  # type: ignore[assignment]
+    """What showed that a history was not the one told before, in pages."""
 
 class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
     """Administration of a hub."""
@@ -114,5 +126,29 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_admin_service_pb2.SetPolicyResponse, _abc.Awaitable[_admin_service_pb2.SetPolicyResponse]]:
         """Sets a policy. It is a commit of the space and takes a revision."""
+
+    @_abc_1.abstractmethod
+    def ListEpochs(
+        self,
+        request: _admin_service_pb2.ListEpochsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_service_pb2.ListEpochsResponse, _abc.Awaitable[_admin_service_pb2.ListEpochsResponse]]:
+        """The hub's histories, oldest first, in pages."""
+
+    @_abc_1.abstractmethod
+    def DeclareEpoch(
+        self,
+        request: _admin_service_pb2.DeclareEpochRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_service_pb2.DeclareEpochResponse, _abc.Awaitable[_admin_service_pb2.DeclareEpochResponse]]:
+        """Declares that a new history begins; spaces that are stopped go on."""
+
+    @_abc_1.abstractmethod
+    def ListForkSigns(
+        self,
+        request: _admin_service_pb2.ListForkSignsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_service_pb2.ListForkSignsResponse, _abc.Awaitable[_admin_service_pb2.ListForkSignsResponse]]:
+        """What showed that a history was not the one told before, in pages."""
 
 def add_AdminServiceServicer_to_server(servicer: AdminServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

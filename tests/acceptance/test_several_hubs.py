@@ -107,6 +107,8 @@ def fleet(hub_postgres_dsn: str, tmp_path: Path) -> Iterator[Fleet]:
         yield Fleet(hub_postgres_dsn, hubs, edges)
 
 
+@pytest.mark.promise("hub.several-processes")
+@pytest.mark.promise("edge.several-hubs")
 async def test_processes_come_and_go_and_nothing_is_lost_doubled_or_out_of_order(
     fleet: Fleet,
 ) -> None:

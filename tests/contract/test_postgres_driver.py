@@ -41,6 +41,7 @@ def test_what_would_lose_writes_is_refused_by_name(answer: object, named: str) -
         refuse_unsafe(answer)
 
 
+@pytest.mark.promise("hub.safe-database")
 async def test_a_database_set_to_lose_commits_is_refused(postgres_dsn: str) -> None:
     await _ask(postgres_dsn, "ALTER DATABASE {} SET synchronous_commit = off")
     with pytest.raises(UnsafeDatabase, match="synchronous_commit"):

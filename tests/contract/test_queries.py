@@ -48,7 +48,7 @@ def test_a_file_of_statements() -> None:
     assert queries.parse(text) == [("one", "SELECT 1"), ("two", "-- why\nSELECT\n  2")]
 
 
-SMALL = {"meta", "epochs", "epoch_forks", "wanted", "heads"}
+SMALL = {"meta", "epochs", "epoch_forks", "wanted", "heads", "fork_signs", "(subquery-1)"}
 """What may be read as a whole: a handful of rows, or, to declare an epoch, all on purpose."""
 
 

@@ -13,6 +13,7 @@ from cloud_hub import (
     digests,
     epochs,
     fleet,
+    forks,
     heads,
     meta,
     origins,
@@ -22,6 +23,7 @@ from cloud_hub import (
 from cloud_hub.change_log import LogDamaged, LogRow, StampMark
 from cloud_hub.digests import Tally
 from cloud_hub.fleet import Edge, EdgeCursor
+from cloud_hub.forks import Sign
 from cloud_hub.heads import Head
 from cloud_hub.origins import Watermark
 from cloud_hub.ownership import Ownership
@@ -369,13 +371,51 @@ async def test_a_new_epoch_forks_every_space_at_its_head(driver: Driver) -> None
         for space in ("lab", "site"):
             await heads.lock(tx, space)
         await heads.advance(tx, HEAD)
-        lineage = await epochs.declare(tx, b"2" * 16, NOW_MS)
+        lineage = await epochs.declare(tx, b"2" * 16, NOW_MS, "a drill", "ann", if_needed=False)
         assert (lineage.present.ordinal, lineage.present.parent) == (2, 1)
         assert lineage.present.forks == {"lab": 0, "site": 7}
         assert lineage.effective(Position(1, "site", 9)) == 7
         assert (await heads.lock(tx, "site")).epoch == 2
         assert (await heads.lock(tx, "new")).epoch == 2
         assert await epochs.load(tx) == lineage
+        for epoch_id, if_needed in ((b"2" * 16, False), (b"3" * 16, True)):
+            again = await epochs.declare(tx, epoch_id, NOW_MS, "", "", if_needed=if_needed)
+            assert again == lineage, "the same again, and one that nobody needs"
+        entries = await epochs.listed(tx, 1, 10)
+        assert [(e.ordinal, e.reason, e.actor) for e in entries] == [(2, "a drill", "ann")]
+
+    await driver.write(work)
+
+
+async def test_a_sign_of_another_history_stops_a_space_until_an_epoch_is_declared(
+    driver: Driver,
+) -> None:
+    async def work(tx: Transaction) -> None:
+        await heads.lock(tx, "site")
+        await heads.advance(tx, HEAD)
+        told = partial(forks.contradiction, tx, HEAD, "edge a")
+        assert await told(1, 7, TOKEN) is None
+        assert await told(0, 9, TOKEN) is None, "an older epoch has its fork"
+        assert await told(1, 6, TOKEN) is None, "nothing is left to compare with"
+        other, above, later = (
+            await told(1, 7, b"x" * 16), await told(1, 9, TOKEN), await told(4, 5, TOKEN)
+        )  # fmt: skip
+        assert other == Sign("site", "edge a", 1, 7, 6)
+        assert above == Sign("site", "edge a", 1, 9, 7)
+        assert later == Sign("site", "edge a", 4, 5, 5)
+        for sign in (other, above, later):
+            await forks.stop(tx, sign, NOW_MS)
+        stopped = await heads.lock(tx, "site")
+        assert stopped.stopped == "fork"
+        with pytest.raises(Refusal, match="site: the history"):
+            stopped.going()
+        lineage = await epochs.declare(tx, b"2" * 16, NOW_MS, "put back", "ann", if_needed=True)
+        assert (lineage.present.ordinal, lineage.present.parent) == (5, 1), "not one known before"
+        assert lineage.present.forks == {"site": 5}
+        assert (await heads.lock(tx, "site")).going().epoch == 5
+        await forks.stop(tx, other, NOW_MS)
+        assert not (await heads.lock(tx, "site")).stopped, "that is settled"
+        assert [sign.revision for sign in await forks.page(tx, forks.BEGINNING, 10)] == [7, 9, 5]
 
     await driver.write(work)
 

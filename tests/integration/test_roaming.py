@@ -164,7 +164,9 @@ async def test_a_token_above_the_fork_is_refused_and_one_below_is_not() -> None:
         assert await value(early) == {"n": 2}
         await home.end("hub")
         driver = await SqliteDriver.open(home.root / "hub" / "hub.db", 0)
-        lineage = await driver.write(lambda tx: epochs.declare(tx, b"f" * 16, 0))
+        lineage = await driver.write(
+            lambda tx: epochs.declare(tx, b"f" * 16, 0, "a drill", "", if_needed=False)
+        )
         await driver.close()
         fork = lineage.present.forks[SPACE]
         await home.start_hub()

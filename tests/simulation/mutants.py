@@ -333,7 +333,7 @@ MUTANTS = (
         "fan-out before commit", _told_too_early, ("hub",),
         _of("edge state", "watch", "housekeeping"),
     ),
-    Mutant("commit id ignored", _ids_ignored, ("crash", "hub"), _of("once")),
+    Mutant("commit id ignored", _ids_ignored, ("crash", "hub"), _of("once"), seed=13),
     Mutant("commit split for watchers", _split_commits, ("none",), _of("watch")),
     Mutant("deletion forgotten", _deletions_forgotten, ("network",), _of("tombstones")),
     Mutant("losers dropped", _losers_dropped, ("network",), _of("conflict log")),

@@ -25,6 +25,7 @@ from tests.edges import TestClock, ids
 SPACE = "site"
 ANN = Actor("ann", ActorKind.HUMAN)
 A = b"origin-of-edge-a"
+pytestmark = pytest.mark.promise("hub.commit-unanswered")
 
 
 class Unanswered:

@@ -1,26 +1,34 @@
--- The newest revision of each space.
+-- The newest revision of each space, and why nothing is decided in it, if so.
 
 -- name: heads_lock
-SELECT space, epoch, revision, token, stamp_max FROM heads WHERE space = $1 FOR UPDATE;
+SELECT space, epoch, revision, token, stamp_max,
+    CASE WHEN stopped <> '' THEN stopped WHEN timeline <> timeline_now() THEN 'timeline' ELSE '' END
+FROM heads WHERE space = $1 FOR UPDATE;
 
 -- name: heads_create
-INSERT INTO heads (space, epoch, revision, token, stamp_max)
-SELECT $1, max(ordinal), 0, ''::bytea, 0 FROM epochs
+INSERT INTO heads (space, epoch, revision, token, stamp_max, timeline)
+SELECT $1, ordinal, 0, ''::bytea, 0, timeline FROM epochs ORDER BY ordinal DESC LIMIT 1
 ON CONFLICT (space) DO NOTHING;
 
 -- name: heads_advance
 UPDATE heads SET epoch = $2, revision = $3, token = $4, stamp_max = $5 WHERE space = $1;
 
 -- name: heads_list
-SELECT space, epoch, revision, token, stamp_max FROM heads WHERE space > $1 ORDER BY space LIMIT $2;
+SELECT space, epoch, revision, token, stamp_max,
+    CASE WHEN stopped <> '' THEN stopped WHEN timeline <> timeline_now() THEN 'timeline' ELSE '' END
+FROM heads WHERE space > $1 ORDER BY space LIMIT $2;
 
 -- name: heads_of
 SELECT found.*
 FROM unnest($1::text[]) AS wanted (space)
 CROSS JOIN LATERAL (
-    SELECT space, epoch, revision, token, stamp_max
+    SELECT space, epoch, revision, token, stamp_max,
+        CASE WHEN stopped <> '' THEN stopped WHEN timeline <> timeline_now() THEN 'timeline' ELSE '' END
     FROM heads WHERE heads.space = wanted.space LIMIT 1
 ) AS found;
 
+-- name: heads_stop
+UPDATE heads SET stopped = $2 WHERE space = $1;
+
 -- name: heads_enter_epoch
-UPDATE heads SET epoch = $1;
+UPDATE heads SET epoch = $1, timeline = timeline_now(), stopped = '';

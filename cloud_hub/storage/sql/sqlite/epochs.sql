@@ -6,9 +6,23 @@ SELECT ordinal, id, parent FROM epochs ORDER BY ordinal;
 -- name: epoch_forks_all
 SELECT ordinal, space, revision FROM epoch_forks;
 
+-- name: epochs_listed
+SELECT ordinal, id, parent, created_ms, timeline, reason, actor FROM epochs
+WHERE ordinal > ?1 ORDER BY ordinal LIMIT ?2;
+
+-- name: epochs_timeline
+SELECT 0;
+
 -- name: epochs_insert
-INSERT INTO epochs (ordinal, id, parent, created_ms) VALUES (?1, ?2, ?3, ?4)
+INSERT INTO epochs (ordinal, id, parent, created_ms, timeline, reason, actor)
+VALUES (?1, ?2, ?3, ?4, 0, ?5, ?6)
 ON CONFLICT (ordinal) DO NOTHING;
+
+-- name: epochs_hold
+SELECT 1;
+
+-- name: epochs_hold_alone
+SELECT 1;
 
 -- name: epoch_forks_insert
 INSERT INTO epoch_forks (ordinal, space, revision)

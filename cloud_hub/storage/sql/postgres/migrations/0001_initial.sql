@@ -7,12 +7,22 @@ CREATE TABLE meta (
     value bytea NOT NULL
 );
 
--- The histories, oldest first; the last one is the present.
+-- The server's timeline: it changes when a standby is promoted or a backup restored, and the tail
+-- of the history may then be gone. On a standby this is an error.
+CREATE FUNCTION timeline_now() RETURNS bigint LANGUAGE sql VOLATILE AS $$
+    SELECT ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::bigint
+$$;
+
+-- The histories, oldest first; the last one is the present. `timeline` is that of the database in
+-- which it was declared; `reason` and `actor` say why and by whom.
 CREATE TABLE epochs (
     ordinal    bigint NOT NULL PRIMARY KEY CHECK (ordinal >= 1),
     id         bytea NOT NULL UNIQUE CHECK (octet_length(id) = 16),
     parent     bigint NOT NULL CHECK (parent >= 0 AND parent < ordinal),
-    created_ms bigint NOT NULL
+    created_ms bigint NOT NULL,
+    timeline   bigint NOT NULL,
+    reason     text COLLATE "C" NOT NULL,
+    actor      text COLLATE "C" NOT NULL
 );
 
 -- The last revision of each space that an epoch shares with its parent.
@@ -24,14 +34,17 @@ CREATE TABLE epoch_forks (
 );
 
 -- The newest revision of each space. Every transaction that decides locks the row and rewrites
--- its token; stamp_max is the greatest stamp of the space.
+-- its token; stamp_max is the greatest stamp of the space. `timeline` is that of its epoch. Nothing
+-- is decided while it differs from the database's, or while `stopped` says why not.
 CREATE TABLE heads (
     space     text COLLATE "C" NOT NULL PRIMARY KEY
               CHECK (octet_length(space) BETWEEN 1 AND 64),
     epoch     bigint NOT NULL REFERENCES epochs,
     revision  bigint NOT NULL CHECK (revision >= 0),
     token     bytea NOT NULL CHECK (octet_length(token) = CASE revision WHEN 0 THEN 0 ELSE 16 END),
-    stamp_max bigint NOT NULL CHECK (stamp_max >= 0)
+    stamp_max bigint NOT NULL CHECK (stamp_max >= 0),
+    timeline  bigint NOT NULL,
+    stopped   text COLLATE "C" NOT NULL DEFAULT '' CHECK (stopped IN ('', 'fork', 'timeline'))
 );
 
 -- The history: each row is consecutive commits of one origin. stamp_max is the greatest stamp of
@@ -227,4 +240,26 @@ CREATE TABLE edge_spaces (
     revision    bigint NOT NULL CHECK (revision >= 0),
     lowest_base bigint CHECK (lowest_base >= 0),
     PRIMARY KEY (edge, space)
+);
+
+-- What showed that a history was put back, or is another than was told before: a replica or a
+-- process that had seen `revision` of `epoch`, of which at most `shared` can be of this history.
+-- `held` is what a replica said it had above that.
+CREATE TABLE fork_signs (
+    space    text COLLATE "C" NOT NULL,
+    witness  text COLLATE "C" NOT NULL,
+    epoch    bigint NOT NULL CHECK (epoch >= 0),
+    revision bigint NOT NULL CHECK (revision >= 0),
+    shared   bigint NOT NULL CHECK (shared >= 0),
+    seen_ms  bigint NOT NULL,
+    held     text COLLATE "C" NOT NULL,
+    PRIMARY KEY (space, witness, epoch, revision)
+);
+
+-- Which stream of an origin is the newest: one that is still open at another process is to end.
+CREATE TABLE streams (
+    origin   bytea NOT NULL PRIMARY KEY CHECK (octet_length(origin) = 16),
+    stream   bytea NOT NULL CHECK (octet_length(stream) = 16),
+    hub      text COLLATE "C" NOT NULL,
+    since_ms bigint NOT NULL
 );

@@ -9,12 +9,16 @@ CREATE TABLE meta (
     value BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- The histories, oldest first; the last one is the present.
+-- The histories, oldest first; the last one is the present. `timeline` is that of the database in
+-- which it was declared; `reason` and `actor` say why and by whom.
 CREATE TABLE epochs (
     ordinal    INTEGER NOT NULL PRIMARY KEY CHECK (ordinal >= 1),
     id         BLOB NOT NULL UNIQUE CHECK (length(id) = 16),
     parent     INTEGER NOT NULL CHECK (parent >= 0 AND parent < ordinal),
-    created_ms INTEGER NOT NULL
+    created_ms INTEGER NOT NULL,
+    timeline   INTEGER NOT NULL,
+    reason     TEXT NOT NULL,
+    actor      TEXT NOT NULL
 ) STRICT;
 
 -- The last revision of each space that an epoch shares with its parent.
@@ -26,14 +30,17 @@ CREATE TABLE epoch_forks (
 ) STRICT, WITHOUT ROWID;
 
 -- The newest revision of each space. Every transaction that decides locks the row and rewrites
--- its token; stamp_max is the greatest stamp of the space.
+-- its token; stamp_max is the greatest stamp of the space. `timeline` is that of its epoch. Nothing
+-- is decided while it differs from the database's, or while `stopped` says why not.
 CREATE TABLE heads (
     space     TEXT NOT NULL PRIMARY KEY
               CHECK (length(CAST(space AS BLOB)) BETWEEN 1 AND 64 AND instr(space, char(0)) = 0),
     epoch     INTEGER NOT NULL REFERENCES epochs,
     revision  INTEGER NOT NULL CHECK (revision >= 0),
     token     BLOB NOT NULL CHECK (length(token) = CASE revision WHEN 0 THEN 0 ELSE 16 END),
-    stamp_max INTEGER NOT NULL CHECK (stamp_max >= 0)
+    stamp_max INTEGER NOT NULL CHECK (stamp_max >= 0),
+    timeline  INTEGER NOT NULL,
+    stopped   TEXT NOT NULL DEFAULT '' CHECK (stopped IN ('', 'fork', 'timeline'))
 ) STRICT, WITHOUT ROWID;
 
 -- The history: each row is consecutive commits of one origin. stamp_max is the greatest stamp of
@@ -229,3 +236,25 @@ CREATE TABLE edge_spaces (
     lowest_base INTEGER CHECK (lowest_base >= 0),
     PRIMARY KEY (edge, space)
 ) STRICT, WITHOUT ROWID;
+
+-- What showed that a history was put back, or is another than was told before: a replica or a
+-- process that had seen `revision` of `epoch`, of which at most `shared` can be of this history.
+-- `held` is what a replica said it had above that.
+CREATE TABLE fork_signs (
+    space    TEXT NOT NULL,
+    witness  TEXT NOT NULL,
+    epoch    INTEGER NOT NULL CHECK (epoch >= 0),
+    revision INTEGER NOT NULL CHECK (revision >= 0),
+    shared   INTEGER NOT NULL CHECK (shared >= 0),
+    seen_ms  INTEGER NOT NULL,
+    held     TEXT NOT NULL,
+    PRIMARY KEY (space, witness, epoch, revision)
+) STRICT, WITHOUT ROWID;
+
+-- Which stream of an origin is the newest: one that is still open at another process is to end.
+CREATE TABLE streams (
+    origin   BLOB NOT NULL PRIMARY KEY CHECK (length(origin) = 16),
+    stream   BLOB NOT NULL CHECK (length(stream) = 16),
+    hub      TEXT NOT NULL,
+    since_ms INTEGER NOT NULL
+) STRICT;
