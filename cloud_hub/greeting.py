@@ -8,6 +8,7 @@ commits, and whether the edge's replica may go on from its cursor.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 from cloud_hub import change_log, epochs, forks, heads, origins, settled
 from cloud_hub.cursors import TOKEN_BYTES, CursorKey, InvalidCursor
@@ -20,13 +21,14 @@ from holdfast.host.clock import Clock
 from sync import framing
 from sync import messages as m
 from sync.batch import MAX_PAYLOAD_BYTES
-from sync.position import Lineage, Position
+from sync.position import Lineage, Position, UnknownEpoch
 
-OnSign = Callable[[Sign], Awaitable[None]]
-"""Stops a space whose history is not the one that an edge was told."""
+OnSign = Callable[[Sign, bool], Awaitable[None]]
+"""Notes what an edge had been told and is not here; True: nobody has known that, so the space
+stops."""
 
 
-async def _ignored(_sign: Sign) -> None:
+async def _ignored(_sign: Sign, _unknown: bool) -> None:
     return
 
 
@@ -54,7 +56,7 @@ class Greeter:
 
         lineage, spaces, signs = await self._driver.read(work)
         for sign in signs:
-            await self.on_sign(sign)
+            await self.on_sign(sign, sign.epoch >= lineage.present.ordinal)
         return m.Welcome(
             hub=self._hub,
             version=max(set(hello.versions) & set(m.PROTOCOL_VERSIONS)),
@@ -112,17 +114,13 @@ class Greeter:
                 commit_id = await _id_at(tx, hello.space, number, mine.seq)
             states.append(m.OriginState(mine.origin, mark.seq, commit_id))
         refusal = await self._refusal(tx, lineage, hello, head)
+        if refusal == "FORK_DETECTED":
+            sign, known = await _sign(tx, lineage, edge, hello, head)
+            signs.append(replace(sign, held=_held(sign, hello, states)))
+            if not known:  # nobody can say yet which of the two histories goes on
+                refusal = "SPACE_STOPPED"
         if head.stopped:
             refusal = "SPACE_STOPPED"
-        elif refusal == "FORK_DETECTED":
-            cursor = hello.cursor
-            token = cursor.token[:TOKEN_BYTES]
-            sign = await forks.contradiction(
-                tx, head, f"edge {edge}", cursor.epoch, cursor.revision, token
-            )
-            if sign is not None:  # nobody knows yet which of the two histories goes on
-                signs.append(sign)
-                refusal = "SPACE_STOPPED"
         return m.SpaceWelcome(hello.space, head.epoch, head.revision, tuple(states), refusal)
 
     async def _refusal(
@@ -146,6 +144,34 @@ class Greeter:
         if row is None:
             return "COMPACTED"
         return "" if row.token == token else "FORK_DETECTED"
+
+
+async def _sign(
+    tx: Transaction, lineage: Lineage, edge: str, hello: m.SpaceHello, head: Head
+) -> tuple[Sign, bool]:
+    """What a replica of another history shows, and whether that is known: an epoch has been
+    declared since."""
+    cursor, witness = hello.cursor, f"edge {edge}"
+    found = await forks.contradiction(
+        tx, head, witness, cursor.epoch, cursor.revision, cursor.token[:TOKEN_BYTES]
+    )
+    if found is not None:
+        return found, False
+    try:
+        shared = lineage.effective(Position(cursor.epoch, hello.space, cursor.revision))
+    except UnknownEpoch:
+        shared = 0
+    shared = min(shared, cursor.revision - 1)
+    return Sign(hello.space, witness, cursor.epoch, cursor.revision, shared), True
+
+
+def _held(sign: Sign, hello: m.SpaceHello, decided: list[m.OriginState]) -> str:
+    """What an edge has of a history that is not here: its replica, which it keeps aside, and the
+    commits of its own, which it sends again as far as its outbox still has them."""
+    here = {state.origin: state.seq for state in decided}
+    own = sum(max(0, state.seq - here.get(state.origin, 0)) for state in hello.origins)
+    replica = f"a replica of revisions {sign.shared + 1} to {sign.revision}"
+    return f"{replica}, and {own} commits of its own" if own else replica
 
 
 async def _id_at(tx: Transaction, space: str, number: int, seq: int) -> bytes:

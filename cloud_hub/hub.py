@@ -347,9 +347,12 @@ class Hub:
     def _space_stopped(self, space: str) -> None:
         self.streams.dismiss("SPACE_STOPPED", f"{space} is stopped", 0)
 
-    async def _sign_seen(self, sign: Sign) -> None:
-        await self.succession.stop(sign)
-        self._follower.look(sign.space)
+    async def _sign_seen(self, sign: Sign, unknown: bool) -> None:
+        if unknown:
+            await self.succession.stop(sign)
+            self._follower.look(sign.space)
+        else:
+            await self.succession.note(sign)
 
     async def keep_house(self) -> None:
         """Until cancelled."""

@@ -63,6 +63,11 @@ class Succession:
             sign.space, sign.witness, sign.revision, sign.epoch, sign.shared,
         )  # fmt: skip
 
+    async def note(self, sign: Sign) -> None:
+        """Keeps what somebody above a fork held. Raises StorageError."""
+        now_ms = self._clock.wall_ms()
+        await self._driver.write(lambda tx: forks.note(tx, sign, now_ms))
+
     def noticed(self, space: str, why: str) -> None:
         """A space was found stopped."""
         if space not in self.stopped:

@@ -22,6 +22,7 @@ pytestmark = [
     pytest.mark.acceptance,
     pytest.mark.needs_postgres,
     pytest.mark.promise("hub.timeline"),
+    pytest.mark.promise("hub.fork-reported"),
 ]
 
 SPACE = "default"
@@ -108,5 +109,9 @@ def _shown(hub: HubProcess) -> None:
     listed = run("cloud-hub", "epochs", "list", "--hub", hub.address, "--json").lines
     assert [(e["epoch"], e["after"], e["timeline"]) for e in listed] == [(1, 0, 1), (2, 1, 2)]
     assert (listed[1]["reason"], listed[1]["by"]) == ("failover", "ann:human")
+    signs = run("cloud-hub", "epochs", "signs", "--hub", hub.address, "--json").lines
+    (sign,) = [sign for sign in signs if sign["witness"] == "edge a"]
+    assert (sign["space"], sign["epoch"], sign["revision"], sign["shared"]) == (SPACE, 1, 4, 1)
+    assert sign["held"].startswith("a replica of revisions 2 to 4, and ")
     status = json.loads(run("cloud-hub", "status", "--hub", hub.address, "--json").out)
     assert status["alarms"] == []

@@ -21,13 +21,13 @@ async def test_a_commit_at_one_hub_is_watched_and_followed_at_the_other(
         stop = asyncio.Event()
         running = [asyncio.create_task(hub.run(stop)) for hub in (one, other)]
         try:
-            await _write_here_watch_there(one, other)
+            await write_here_watch_there(one, other)
         finally:
             stop.set()
             await asyncio.gather(*running)
 
 
-async def _write_here_watch_there(one: Hub, other: Hub) -> None:
+async def write_here_watch_there(one: Hub, other: Hub) -> None:
     async with (
         AsyncClient(f"127.0.0.1:{one.port}", actor=("anna", "human")) as here,
         AsyncClient(f"127.0.0.1:{other.port}", actor=("bert", "human")) as there,
