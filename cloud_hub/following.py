@@ -90,15 +90,22 @@ class Follower:
 
     async def run(self, listening: Callable[[], bool] = lambda: False) -> None:
         """Until cancelled. `listening` says whether notifications come."""
+        clock = asyncio.get_running_loop().time
+        looked_s = clock()
         while True:
             poll_s = LISTENING_POLL_SECONDS if listening() else POLL_SECONDS
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), poll_s)
-            hinted = self._wake.is_set() and not self._all
+            left_s = looked_s + poll_s - clock()
+            if left_s > 0:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._wake.wait(), left_s)
+            # However many hints come, everything is looked at in time: one may have been lost.
+            everywhere = self._all or clock() >= looked_s + poll_s
             self._wake.clear()
             self._all = False
             wanted, self._wanted = self._wanted, {}
-            await self._patiently(self._each(wanted) if hinted else self.everything())
+            if everywhere:
+                looked_s = clock()
+            await self._patiently(self.everything() if everywhere else self._each(wanted))
 
     async def _patiently(self, work: Awaitable[None]) -> None:
         try:

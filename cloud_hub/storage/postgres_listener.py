@@ -39,7 +39,6 @@ FIRST_WAIT_S, LAST_WAIT_S = 0.1, 2.0
 _TELL = f"SELECT pg_notify('{CHANNEL}', news) FROM unnest($1::text[]) AS news"  # noqa: S608 - our own name
 
 _log = logging.getLogger(__name__)
-_LOST = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
 
 
 class Listener:
@@ -74,13 +73,13 @@ class Listener:
                         "synchronous_commit": "off",
                     },
                 )
-            except _LOST as error:
+            except Exception as error:  # noqa: BLE001 - whatever it is, polling goes on without
                 _log.warning("no connection to listen on: %s", error)
             else:
                 try:
                     wait_s = FIRST_WAIT_S
                     await self._listen(connection)
-                except _LOST as error:
+                except Exception as error:  # noqa: BLE001 - the same
                     _log.warning("the connection to listen on was lost: %s", error)
                 finally:
                     self.listening = False
