@@ -47,6 +47,7 @@ _TABLE: Mapping[str, Mapping[frozenset[Role], tuple[str, ...]]] = {
     "holdfast.v1.AdminService": {
         OPERATORS: (
             "GetHubStatus", "ListEdges", "ListSpaces", "ListPolicies", "GetPolicy", "SetPolicy",
+            "ListEpochs", "ListForkSigns", "DeclareEpoch",
         ),
     },
 }  # fmt: skip
