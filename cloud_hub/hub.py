@@ -18,12 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import grpc
-from grpc_health.v1 import health, health_pb2
-
 import holdfast
 from cloud_hub import commit_ids, epochs, fleet, levels, news
-from cloud_hub.access import Gatekeeper
 from cloud_hub.certificates import Certificates
 from cloud_hub.cursors import CursorKey
 from cloud_hub.fanout import Fanout, Head
@@ -38,6 +34,7 @@ from cloud_hub.meter import Meter
 from cloud_hub.ownership import Ownership
 from cloud_hub.reads import Reads
 from cloud_hub.scraping import MetricsPage
+from cloud_hub.server import Server
 from cloud_hub.services.admin import AdminService
 from cloud_hub.services.conflicts import ConflictService
 from cloud_hub.services.replication import ReplicationService
@@ -51,20 +48,11 @@ from cloud_hub.streams import EdgeState, Streams
 from cloud_hub.succession import OnFork, Succession
 from cloud_hub.transaction import Transactor
 from cloud_hub.watching import Events
-from holdfast.host.channels import server_options
 from holdfast.host.clock import BootClock, Clock
 from holdfast.host.datadir import DataDirectory
-from holdfast.host.door import UnknownMethods, add_service
-from holdfast.host.health import add_health
 from holdfast.host.loop_lag import watch_loop
 from holdfast.host.loopback import Endpoint
 from holdfast.tls.credentials import TlsFiles
-from holdfast.v1 import (
-    admin_service_pb2,
-    conflict_service_pb2,
-    replication_service_pb2,
-    state_service_pb2,
-)
 from sync import framing
 from sync.position import ID_BYTES
 
@@ -74,16 +62,6 @@ if TYPE_CHECKING:
 DATABASE_NAME = "hub.db"
 HOUSEKEEPING_SECONDS = 5.0
 """How often edges' reports are written and old commit ids forgotten."""
-
-DRAIN_SECONDS = 10.0
-"""Time for calls in flight; what has been taken is decided in any case."""
-
-_SERVICES = {
-    "StateService": state_service_pb2.DESCRIPTOR,
-    "ConflictService": conflict_service_pb2.DESCRIPTOR,
-    "ReplicationService": replication_service_pb2.DESCRIPTOR,
-    "AdminService": admin_service_pb2.DESCRIPTOR,
-}
 
 _log = logging.getLogger(__name__)
 
@@ -162,23 +140,19 @@ class Hub:
             self.ingest, self.fanout, greeter, self.streams, clock, self.ownership, luck
         )
         self.certificates = Certificates(settings.tls) if settings.tls else None
+        database = "postgresql" if settings.database else "sqlite"
         self._services: dict[str, object] = {
             "StateService": self.state,
             "ReplicationService": self.replication,
             "ConflictService": ConflictService(driver, reads, self.state),
             "AdminService": AdminService(
-                name,
-                "postgresql" if settings.database else "sqlite",
-                driver,
-                self.ingest,
-                self.streams,
-                clock,
-                self.succession,
+                name, database, driver, self.ingest, self.streams, clock, self.succession,
                 self.alarms,
             ),
-        }
-        self._health = health.aio.HealthServicer()
-        self._server: grpc.aio.Server | None = None
+        }  # fmt: skip
+        self._server = Server(
+            self._services, self.certificates, meter, reflection=settings.reflection
+        )
         self._page: MetricsPage | None = None
         self._hearing: set[asyncio.Task[None]] = set()
         self.port = self.metrics_port = 0
@@ -187,37 +161,11 @@ class Hub:
         """Learns where every space is, then listens. Raises OSError if the address is taken."""
         await self.ownership.claim_own(self.origin)
         await self.prepare()
-        server = self._server = self._new_server()
-        for name, service in self._services.items():
-            descriptor = _SERVICES[name].services_by_name[name]
-            add_service(server, descriptor, service, self._meter.refused)
-        add_health(server, self._health)
-        if self.settings.reflection:
-            _enable_reflection(server)
-        server.add_generic_rpc_handlers((UnknownMethods(),))
-        try:
-            self.port = self._listen(server)
-        except RuntimeError as error:
-            said = "it is in use, or no address of this machine"
-            raise OSError(f"cannot listen on {self.settings.listen}: {said}") from error
+        self.port = await self._server.start(self.settings.listen)
         if self.metrics is not None and self.settings.metrics is not None:
             self._page = MetricsPage(self.metrics.page)
             self.metrics_port = await self._page.start(self.settings.metrics)
-        await server.start()
-        for name in ("", *(f"holdfast.v1.{each}" for each in self._services)):
-            await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
-
-    def _new_server(self) -> grpc.aio.Server:
-        if self.certificates is None:
-            return grpc.aio.server(options=server_options())
-        certificates = self.certificates
-        gate = Gatekeeper(lambda: certificates.trust)
-        return grpc.aio.server(interceptors=[gate], options=server_options())
-
-    def _listen(self, server: grpc.aio.Server) -> int:
-        if self.certificates is None:
-            return server.add_insecure_port(self.settings.listen)
-        return server.add_secure_port(self.settings.listen, self.certificates.credentials())
+        await self._server.healthy()
 
     def reload(self) -> bool:
         """Takes up certificates anew (SIGHUP); True if there are others. What is wrong with them is
@@ -256,13 +204,11 @@ class Hub:
 
     async def drain(self) -> None:
         """Ends in order: nothing that was taken is left undecided."""
-        await self._health.enter_graceful_shutdown()
+        await self._server.leaving()
         await self.streams.close("SHUTTING_DOWN", "the hub stops", 500)
         await self.ingest.close()
         self.fanout.close()
-        if self._server is not None:
-            await self._server.stop(DRAIN_SECONDS)
-            self._server = None  # it ends with this loop, not when a collector comes by
+        await self._server.stop()
         if self._page is not None:
             await self._page.close()
         await self.streams.save()
@@ -444,12 +390,3 @@ async def _database(settings: HubSettings, clock: Clock) -> AsyncIterator[Driver
             yield driver
         finally:
             await driver.close()
-
-
-def _enable_reflection(server: grpc.aio.Server) -> None:
-    from grpc_reflection.v1alpha import reflection
-
-    names = [f"holdfast.v1.{name}" for name in _SERVICES]
-    reflection.enable_server_reflection(
-        [*names, "grpc.health.v1.Health", reflection.SERVICE_NAME], server
-    )

@@ -15,20 +15,18 @@ import asyncio
 import logging
 import sqlite3
 from collections import deque
-from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from collections.abc import Coroutine
+from typing import Any, TypeVar
 
 import grpc
 
 from edge_agent import reconcile
 from edge_agent import standing as standings
-from edge_agent.database import EdgeFiles
-from edge_agent.intake import MAX_ARRIVALS, Intake, ReplicaReset
+from edge_agent.intake import MAX_ARRIVALS, ReplicaReset
+from edge_agent.link import Ended, Link
 from edge_agent.outbox import TRIMMED, Outbox
 from edge_agent.outbox_rows import DamagedRow, Limits
 from edge_agent.standing import Standing
-from edge_agent.strong import StrongCommits
 from holdfast.host import failpoints
 from holdfast.host.errors import HostError
 from sync import actions as a
@@ -36,7 +34,6 @@ from sync import codec
 from sync import messages as m
 from sync.batch import MAX_PAYLOAD_BYTES, Batch
 from sync.clock import BootInstant
-from sync.consistency import Freshness
 from sync.edge_session import EdgeSession
 from sync.position import Position
 from sync.transitions import ProtocolViolation, State
@@ -58,63 +55,6 @@ BEFORE_SEND = failpoints.declare("edge.push.before")
 AFTER_SEND = failpoints.declare("edge.push.after")
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """Why a stream is over. `at_once`: by agreement, so the next may follow soon. `fault`: of what
-    came or of this side's files; the next will likely end so too, whatever this one has done."""
-
-    reason: str
-    message: str = ""
-    retry_after_ms: int = 0
-    at_once: bool = False
-    fault: bool = False
-
-
-class Link(Protocol):
-    """What a stream asks of the link that runs it, and tells it."""
-
-    files: EdgeFiles
-    intake: Intake
-    freshness: Freshness
-    strong: StrongCommits
-    priority: Callable[[str], int]
-    push_limit: int
-    """Commits of a push; made smaller by who looks for the one that the hub cannot take."""
-
-    @property
-    def pending_commits(self) -> int:
-        """Commits that the hub has not acknowledged."""
-        ...
-
-    async def learn(self, welcome: m.Welcome) -> None:
-        """The hub has introduced itself."""
-        ...
-
-    def acknowledge(self, result: m.PushResult) -> None:
-        """Commits are durable at the hub."""
-        ...
-
-    def asking(self, nonce: int) -> None:
-        """The hub is asked for its heads, now: `nonce` is the boot clock's time."""
-        ...
-
-    def heard(self, heartbeat: m.HubHeartbeat) -> None:
-        """The hub has answered a heartbeat."""
-        ...
-
-    def decided(self, answer: m.DecidedAt) -> None:
-        """The hub has said when a commit was decided."""
-        ...
-
-    def told(self) -> None:
-        """The hub has said something."""
-        ...
-
-    def counters(self) -> m.EdgeCounters | None:
-        """What goes with a heartbeat."""
-        ...
 
 
 _BY_AGREEMENT = frozenset(

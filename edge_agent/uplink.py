@@ -27,8 +27,9 @@ from edge_agent.credentials import ALWAYS_NAMED, EdgeCredentials, NoCredentials
 from edge_agent.database import EdgeFiles
 from edge_agent.dialling import Dialling
 from edge_agent.intake import Intake
+from edge_agent.link import Ended
 from edge_agent.standing import Standing
-from edge_agent.stream import MAX_PUSH_COMMITS, Ended, Stream
+from edge_agent.stream import MAX_PUSH_COMMITS, Stream
 from edge_agent.strong import StrongCommits
 from edge_agent.vitals import Vitals
 from holdfast.host.channels import client_options

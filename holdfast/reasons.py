@@ -284,7 +284,7 @@ _ROWS: dict[str, tuple[_Row, ...]] = {
         ("TRANSACTION_LOST", "The database rolled the transaction back; nothing was stored.",
          "Try again.", 200),
         ("SPACE_STOPPED", "The space is stopped until an operator declares a new epoch.",
-         "Look at `cloud-hub epochs signs`; then declare an epoch, or bring the database back.", 5_000),
+         "Look at `cloud-hub epochs signs`; declare an epoch, or bring the database back.", 5_000),
     ),
     "UNIMPLEMENTED": (
         ("NOT_IMPLEMENTED", "This is named by the interface but not built in this version.",

@@ -6,7 +6,7 @@ import pytest
 from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2
 
-from cloud_hub import hub
+from cloud_hub import server
 from cloud_hub.access import ANYBODY, RIGHTS, check, identity_in
 from cloud_hub.ownership import HUB, Vouched
 from holdfast.host.refusal import Refusal
@@ -15,7 +15,7 @@ from sync import messages as m
 
 TRUST = "example.org"
 SERVED = (
-    *(file.services_by_name[name] for name, file in hub._SERVICES.items()),
+    *(file.services_by_name[name] for name, file in server.SERVICES.items()),
     health_pb2.DESCRIPTOR.services_by_name["Health"],
     reflection_pb2.DESCRIPTOR.services_by_name["ServerReflection"],
 )
