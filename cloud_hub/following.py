@@ -13,7 +13,6 @@ Invariant: readers are told rows in the order of their revisions, without a gap.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -95,11 +94,14 @@ class Follower:
         while True:
             poll_s = LISTENING_POLL_SECONDS if listening() else POLL_SECONDS
             left_s = looked_s + poll_s - clock()
-            if left_s > 0:
-                with contextlib.suppress(TimeoutError):
+            due = left_s <= 0
+            if not due:
+                try:
                     await asyncio.wait_for(self._wake.wait(), left_s)
+                except TimeoutError:
+                    due = True  # said by the time-out: sums of times may never quite get there
             # However many hints come, everything is looked at in time: one may have been lost.
-            everywhere = self._all or clock() >= looked_s + poll_s
+            everywhere = self._all or due
             self._wake.clear()
             self._all = False
             wanted, self._wanted = self._wanted, {}
