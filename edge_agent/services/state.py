@@ -120,8 +120,14 @@ class StateService:
         )
         receipt = written.receipt
         pending = bool(receipt.context.seen)
+        answer = _answer(receipt.position, receipt.context, token, pending, receipt.level)
+        # Its author's context may leave it out; the session has seen it all the same.
+        own = {receipt.op_id.origin: receipt.op_id.seq}
+        answer.session_token = token.saw(
+            receipt.position, {**dict(receipt.context.seen), **own}
+        ).encode()
         return pb.CommitResponse(
-            answer=_answer(receipt.position, receipt.context, token, pending, receipt.level),
+            answer=answer,
             op_id=convert.op_id_to(wanted.space, receipt.op_id),
             outcome=_decision(wanted.space, written.decision),
             applied_locally=receipt.applied_locally,

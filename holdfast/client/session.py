@@ -15,7 +15,8 @@ import json
 import threading
 from collections.abc import Mapping
 
-from holdfast.client.records import Context
+from holdfast.client.commits import OpId, Outcome
+from holdfast.client.records import Answer, Context
 from holdfast.errors import InvalidArgument
 
 
@@ -68,6 +69,18 @@ class Session:
             if kept and (not carried or _goes_beyond(had, context)):
                 return
             self._tokens[space] = (token, context)
+
+    def learn_commit(self, token: bytes, answer: Answer, op_id: OpId, known: Outcome) -> None:
+        """Keeps the token of the answer to a commit, which has seen the state of the door and the
+        commit itself, also where its author's context, which the answer tells, leaves them out."""
+        seen = answer.context
+        if seen is not None and answer.position is not None:
+            pending = dict(seen.seen)
+            if not known.decided:
+                pending[op_id.origin] = max(op_id.seq, pending.get(op_id.origin, 0))
+            at = answer.position
+            seen = Context(at.epoch, at.revision, tuple(pending.items()))
+        self.learn(op_id.space, token, seen)
 
     def forget(self, space: str | None = None) -> None:
         """Begins anew, in one space or in all: nothing is carried over."""

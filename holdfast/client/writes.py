@@ -142,11 +142,11 @@ class Writes:
     def receipt(self, response: state.CommitResponse) -> Receipt:
         """What an answer to a commit says; the session has seen it."""
         answer = wire.answer_from(response.answer)
-        space = response.op_id.space
-        self._session.learn(space, response.answer.session_token, answer.context)
+        op_id, known = wire.op_id_from(response.op_id), wire.outcome_from(response.outcome)
+        self._session.learn_commit(response.answer.session_token, answer, op_id, known)
         return Receipt(
-            op_id=wire.op_id_from(response.op_id),
-            known=wire.outcome_from(response.outcome),
+            op_id=op_id,
+            known=known,
             answer=answer,
             applied_locally=response.applied_locally,
         )

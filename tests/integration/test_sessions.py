@@ -117,6 +117,26 @@ async def test_the_hub_waits_for_what_the_session_saw_pending_at_an_edge() -> No
         assert await _value(roamed, timeout_s=10) == {"n": 1}
 
 
+async def test_a_write_upon_an_old_read_belongs_to_its_session_too() -> None:
+    """Its answer's context leaves out what its author had not seen, and with it left it out
+    itself: at the next door the session did not wait for it."""
+    async with house("a") as home:
+        await home.settled()
+        await home.pause("a")
+        writer = home.at("a")
+        await writer.put(PATH, {"n": 1})
+        form = await writer.get(PATH)
+        assert form is not None
+        await writer.put(f"{SPACE}/parts/8", {"n": 2})
+        receipt = await writer.patch(PATH, {"m": 3}, based_on=form)
+        roamed = home.at("hub", tokens=writer.tokens)
+        with pytest.raises(errors.Unavailable) as refused:
+            await roamed.get(PATH, timeout_s=0.5)
+        assert f"{receipt.op_id.origin.hex()}:{receipt.op_id.seq}" in str(refused.value)
+        await home.resume("a")
+        assert await _value(roamed, timeout_s=10) == {"n": 1, "m": 3}
+
+
 # -- synced ------------------------------------------------------------------------------------
 
 

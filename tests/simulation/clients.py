@@ -9,14 +9,15 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from holdfast.host.refusal import Refusal
 from holdfast.v1 import record_pb2 as record
 from holdfast.v1 import state_service_pb2 as pb
-from sync.session import decode_token
 from tests.simulation.doors import UNREACHABLE, Answer, DeadlineContext, Door, call
-from tests.simulation.history import Attempt, Wanted, WatchedCommit, WatchLog
+from tests.simulation.history import Attempt, Wanted
+from tests.simulation.outside import places, read_line, told_line
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -66,7 +67,7 @@ class Agent:
         self._door = doors[0]
         self._token = b""
         self._uses_session = luck.random() < 0.6
-        self._patience = SESSION_PATIENCE
+        self._patience, self._sessions = SESSION_PATIENCE, 0
         self._losses = world.losses
         self._own_key, self._own_number = f"own-{name}-0", 0
         self._read: pb.BatchGetResponse | None = None
@@ -93,18 +94,28 @@ class Agent:
         names = [pb.RecordName(collection=collection, key=f"k{i}") for i in range(KEYS)]
         names.append(pb.RecordName(collection="things", key=self._own_key))
         request = pb.BatchGetRequest(space=space, names=names, session_token=self._session())
-        answer = await call(self._world, self._door, "BatchGet", request, 8.0)
+        began, door = self._world.loop.time(), self._door
+        answer = await call(self._world, door, "BatchGet", request, 8.0)
         self._judge_session(answer)
         if answer.end != "ok":
             return
         response: pb.BatchGetResponse = answer.response
-        self._check_position(space, response.answer.position)
+        self._world.history.reads.append(
+            read_line(
+                request, response, client=self.name, session=self._session_name, door=door.name,
+                invoked_s=began, returned_s=self._world.loop.time(),
+            )
+        )  # fmt: skip
         self._check_own(space, response)
         self._keep(response.answer.session_token)
         self._read, self._read_space = response, space
 
     def _session(self) -> bytes:
         return self._token if self._uses_session else b""
+
+    @property
+    def _session_name(self) -> str:
+        return f"{self.name}.{self._sessions}" if self._uses_session else ""
 
     def _keep(self, token: bytes) -> None:
         if self._uses_session:
@@ -120,22 +131,14 @@ class Agent:
 
     def _begin_session(self) -> None:
         self._losses, self._patience, self._token = self._world.losses, SESSION_PATIENCE, b""
+        self._sessions += 1
+        self._read = None
         self._unsure()
 
     def _unsure(self) -> None:
         """Nobody knows what became of its own record: it goes on with another."""
         stem, _, number = self._own_key.rpartition("-")
         self._own_key, self._own_number = f"{stem}-{int(number) + 1}", 0
-
-    def _check_position(self, space: str, position: record.Position) -> None:
-        if not self._uses_session:
-            return
-        seen = decode_token(self._token).positions.get(space)
-        if seen is not None and (position.epoch, position.revision) < (seen.epoch, seen.revision):
-            self._world.violated(
-                "session", f"{self.name} at {self._door.name} read {position.revision} of {space}"
-                f" after {seen.revision}"
-            )  # fmt: skip
 
     def _check_own(self, space: str, response: pb.BatchGetResponse) -> None:
         if not self._own_number or space != "site":
@@ -183,12 +186,15 @@ class Agent:
         if answer.end == UNREACHABLE:
             return None
         attempt = Attempt(door.name, began, self._world.loop.time(), answer.end, answer.reason)
+        attempt.client, attempt.session = self.name, self._session_name
         if answer.end == "ok":
             response: pb.CommitResponse = answer.response
+            attempt.place, attempt.seen = places(response.answer)
             attempt.origin, attempt.seq = response.op_id.origin, response.op_id.seq
             attempt.commit_id = response.op_id.commit_id
             attempt.outcome = response.outcome.kind
             attempt.revision = response.outcome.position.revision
+            attempt.epoch = response.outcome.position.epoch
             self._keep(response.answer.session_token)
         wanted.attempts.append(attempt)
         self._world.note(
@@ -297,13 +303,11 @@ class Watcher:
         self._world, self._door, self._space, self._pending = world, door, space, pending
         self._collection = collection
         self._resume = b""
-        self._log = self._begin()
+        self._lives, self._began = 0, False
+        self._begin()
 
-    def _begin(self) -> WatchLog:
-        log = WatchLog(self._door.name, self._space, self._collection)
-        self._world.history.watches.append(log)
-        self._resume = b""
-        return log
+    def _begin(self) -> None:
+        self._lives, self._began, self._resume = self._lives + 1, False, b""
 
     async def live(self) -> None:
         """Until the run is over."""
@@ -321,8 +325,8 @@ class Watcher:
             if reason is None:
                 self._world.violated("errors", f"Watch at {self._door.name}: {error!r}", error)
             if isinstance(error, Refusal) and reason != "SHUTTING_DOWN":
-                self._log.faults.append(str(reason))
-                self._log = self._begin()
+                self._world.history.watch_faults.append((self._name, str(reason)))
+                self._begin()
             await asyncio.sleep(0.5)
 
     async def _watch(self) -> None:
@@ -340,25 +344,15 @@ class Watcher:
             self._take(message)
 
     def _take(self, message: pb.WatchResponse) -> None:
-        self._resume, log = message.resume_token, self._log
-        if message.WhichOneof("event") == "bookmark":
-            revision = message.bookmark.position.revision
-            log.began_at = revision if log.began_at < 0 else log.began_at
-            if revision < log.reached:
-                log.faults.append(f"a bookmark fell from {log.reached} to {revision}")
-            log.reached = max(log.reached, revision)
-            return
-        commit = message.commit
-        if commit.outcome.kind == record.OUTCOME_KIND_PENDING:
-            log.pending.append((commit.outcome.op_id.origin, commit.outcome.op_id.seq))
-            return
-        revision = commit.outcome.position.revision
-        changes = {
-            (c.record.collection, c.record.key): (
-                c.record.deleted, c.record.json, c.previous_revision
-            )
-            for c in commit.changes
-        }  # fmt: skip
-        op_id = commit.outcome.op_id
-        log.commits.append(WatchedCommit(revision, op_id.origin, op_id.seq, changes))
-        log.reached = max(log.reached, revision)
+        self._resume = message.resume_token
+        line = told_line(
+            message, watch=self._name, door=self._door.name, space=self._space,
+            collection=self._collection, at_s=self._world.loop.time(),
+        )  # fmt: skip
+        if line.what == "bookmark" and not self._began:
+            self._began, line = True, replace(line, what="began")
+        self._world.history.told.append(line)
+
+    @property
+    def _name(self) -> str:
+        return f"{self._space} at {self._door.name}, life {self._lives}"

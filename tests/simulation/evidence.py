@@ -276,10 +276,3 @@ def sometimes(found: Evidence) -> Counter[str]:
         reached.update(f"refused {one.reason}" for one in wanted.attempts if one.end == "refused")
     reached.update(f"fault {kind}" for kind in found.kinds)
     return reached
-
-
-def judge(found: Evidence) -> list[tuple[str, str]]:
-    """What all checkers say: (name of the promise, what breaks it)."""
-    from tests.simulation.checks import CHECKS
-
-    return [(name, text) for name, check in CHECKS.items() for text in check(found)[:10]]

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from holdfast.v1 import record_pb2 as record
+from tests.blackbox.history import NOWHERE, Place, Read, Told
 
 
 @dataclass(slots=True)
@@ -26,7 +27,13 @@ class Attempt:
     commit_id: bytes = b""
     revision: int = 0
     """Where it was decided, as a hub's answer says; zero at an edge."""
+    epoch: int = 0
     outcome: int = 0
+    client: str = ""
+    session: str = ""
+    place: Place = NOWHERE
+    """The position of the answer."""
+    seen: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -49,46 +56,6 @@ class Wanted:
     def refused(self) -> bool:
         """Whether every attempt was refused: then it must never appear."""
         return bool(self.attempts) and all(one.end == "refused" for one in self.attempts)
-
-
-@dataclass(slots=True)
-class Seen:
-    """A read answered to a client: for what sessions promise."""
-
-    client: str
-    door: str
-    at_s: float
-    space: str
-    epoch: int
-    revision: int
-    told: str = ""
-
-
-@dataclass(slots=True)
-class WatchedCommit:
-    """A decided commit as a watcher was told of it."""
-
-    revision: int
-    origin: bytes
-    seq: int
-    changes: dict[tuple[str, str], tuple[bool, str, int]]
-    """Per record: deleted, its value, the revision it replaced."""
-
-
-@dataclass(slots=True)
-class WatchLog:
-    """What one watcher was told over its life, across crashes, of one space."""
-
-    name: str
-    space: str
-    collection: str
-    """The only one that is watched; empty for all."""
-    began_at: int = -1
-    commits: list[WatchedCommit] = field(default_factory=list)
-    reached: int = 0
-    """The newest revision of a bookmark."""
-    faults: list[str] = field(default_factory=list)
-    pending: list[tuple[bytes, int]] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -120,8 +87,10 @@ class History:
     """Everything."""
 
     wanted: list[Wanted] = field(default_factory=list)
-    reads: list[Seen] = field(default_factory=list)
-    watches: list[WatchLog] = field(default_factory=list)
+    reads: list[Read] = field(default_factory=list)
+    told: list[Told] = field(default_factory=list)
+    watch_faults: list[tuple[str, str]] = field(default_factory=list)
+    """Which watch was refused, and why."""
     samples: list[Sample] = field(default_factory=list)
 
     def want(self, space: str, commit_id: bytes, ops: list[Any]) -> Wanted:

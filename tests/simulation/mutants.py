@@ -310,15 +310,18 @@ def _of(*names: str) -> frozenset[str]:
 MUTANTS = (
     Mutant(
         "sent and decided again", _sent_and_decided_again, ("network",),
-        _of("errors", "log", "liveness", "once"),
+        _of("errors", "gapless", "liveness", "once"),
     ),
     Mutant(
         "outbox synced less", lambda: _synced_less("outbox.db"), ("power",),
-        _of("acknowledged", "session", "housekeeping", "edge state"),
+        _of("acknowledged", "session", "monotonic", "own writes", "housekeeping", "edge state"),
     ),
     Mutant(
         "hub acknowledges before it is durable", lambda: _synced_less("hub.db"), ("hub_power",),
-        _of("acknowledged", "housekeeping", "edge state", "watch", "session", "liveness"),
+        _of(
+            "acknowledged", "housekeeping", "edge state", "watch", "session", "liveness",
+            "monotonic", "own writes", "states",
+        ),
     ),
     Mutant(
         "cursor in a second transaction", _cursor_apart, ("between",),
@@ -338,7 +341,8 @@ MUTANTS = (
     Mutant("deletion forgotten", _deletions_forgotten, ("network",), _of("tombstones")),
     Mutant("losers dropped", _losers_dropped, ("network",), _of("conflict log")),
     Mutant(
-        "view left behind", _view_left_behind, ("commit_crash",), _of("edge state", "session")
+        "view left behind", _view_left_behind, ("commit_crash",),
+        _of("edge state", "session", "own writes"),
     ),
     Mutant(
         "outbox trimmed unsent", _trimmed_unsent, ("down",),
@@ -349,7 +353,7 @@ MUTANTS = (
             (edge_agent.daemon, "SWEEP_SECONDS", 0.5),
         ),
     ),
-    Mutant("moved and lost", _moved_and_lost, ("copy",), _of("acknowledged"), seed=8),
+    Mutant("moved and lost", _moved_and_lost, ("copy",), _of("lost"), seed=8),
     Mutant("resumed too far", _resumed_too_far, ("crash",), _of("watch")),
     Mutant(
         "cancelled halfway", _cancelled_halfway, ("network", "network"),

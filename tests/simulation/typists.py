@@ -14,6 +14,7 @@ from holdfast.v1 import record_pb2 as record
 from holdfast.v1 import state_service_pb2 as pb
 from tests.simulation.doors import UNREACHABLE, Door, call
 from tests.simulation.history import Attempt
+from tests.simulation.outside import places
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -72,6 +73,8 @@ class Typist:
             attempt.commit_id = response.op_id.commit_id
             attempt.outcome = response.outcome.kind
             attempt.revision = response.outcome.position.revision
+            attempt.epoch = response.outcome.position.epoch
+            attempt.place, attempt.seen = places(response.answer)
         wanted.attempts.append(attempt)
 
     def _splice(self, number: int) -> record.SpliceOp:

@@ -26,6 +26,7 @@ from unittest import mock
 
 from holdfast.host import failpoints
 from tests.simulation import evidence, typists
+from tests.simulation.checks import judge
 from tests.simulation.clients import POLICIES, Agent, Watcher
 from tests.simulation.clocks import SKEWS_MS, SimulatedClock
 from tests.simulation.disks import image
@@ -202,7 +203,7 @@ class World:
             found = self._end()
         if found is not None:
             self.reached += evidence.sometimes(found)
-            for problem in evidence.judge(found):
+            for problem in judge(found):
                 self.violated(*problem)
         text = "\n".join(self.trace)
         digest = hashlib.blake2b(text.encode(), digest_size=8).hexdigest()

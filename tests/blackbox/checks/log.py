@@ -39,19 +39,24 @@ def once(history: History) -> list[str]:
 
 
 def causes_come_first(history: History) -> list[str]:
-    """What the author of a commit had seen stands before it."""
+    """What the author of a commit had seen stands before it.
+
+    Who hands on a context from one door to another without a session, though, has nobody who waits
+    for what was pending in it."""
+    loose = {one.commit_id for one in history.commits if not one.session}
     return [
         f"{space}: {entry.place[1]} was written having seen {cause}, which is not before it"
         for space, log in logs_of(history).items()
         for entry in log.entries
-        for cause in _later_causes(log, entry)
+        for cause in _later_causes(log, entry, alone=entry.commit_id in loose)
     ]
 
 
-def _later_causes(log: HubLog, entry: Decided) -> list[str]:
+def _later_causes(log: HubLog, entry: Decided, *, alone: bool) -> list[str]:
     causes = [f"revision {entry.base[1]}"] if entry.base >= entry.place else []
     for origin, seq in entry.seen.items():
         seen = log.by_op.get((origin, seq))
-        if seq and (seen is None or seen.place >= entry.place):
+        before = seen is not None and seen.place < entry.place
+        if seq and not before and not (alone and origin != entry.origin):
             causes.append(f"{origin[:6]}:{seq}")
     return causes

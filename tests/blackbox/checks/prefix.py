@@ -76,6 +76,9 @@ def _halves(
         if entry is None or entry.outcome not in ("applied", "merged"):
             continue
         for other in paths.get(entry.commit_id, frozenset()) & orders.keys() - {path}:
+            absent = other not in read.records
+            if absent and other in deletes[entry.commit_id]:
+                continue
             # Decided or not, a commit is before all that its origin or the hub put after it.
             if orders[other] < orders[path]:
                 yield path, other

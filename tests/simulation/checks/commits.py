@@ -35,52 +35,30 @@ def _pairs(found: Evidence) -> Iterator[tuple[Wanted, list[Entry]]]:
             yield wanted, by_space[wanted.space].get(commit_id, [])
 
 
-def each_takes_effect_once(found: Evidence) -> list[str]:
-    """Of all places of one commit id in the log, at most the first has an effect, and a commit has
-    one id."""
-    problems = []
-    for space in found.spaces.values():
-        for commit_id, entries in _by_id(space).items():
-            again = [e.revision for e in entries[1:] if any(op.kind for op in e.ops)]
-            if again:
-                problems.append(
-                    f"{space.name}: commit {commit_id.hex()[:8]} of {entries[0].revision} takes"
-                    f" effect again at {again}"
-                )
-    for wanted in found.history.wanted:
-        ids = {one.commit_id for one in wanted.acknowledged}
-        if len(ids) > 1 and wanted.commit_id:
-            problems.append(f"commit {wanted.number} was acknowledged under {len(ids)} ids")
-    return problems
+def each_has_one_id(found: Evidence) -> list[str]:
+    """However often a commit was acknowledged, it was under one id."""
+    return [
+        f"commit {wanted.number} was acknowledged under several ids"
+        for wanted in found.history.wanted
+        if wanted.commit_id and len({one.commit_id for one in wanted.acknowledged}) > 1
+    ]
 
 
-def acknowledged_are_decided(found: Evidence) -> list[str]:
-    """Every acknowledged commit is in the log; what a hub's answer says of it is true."""
-    problems = []
-    for wanted, entries in _pairs(found):
-        if not wanted.acknowledged:
-            continue
-        if not entries and not wanted.may_be_lost:
-            one = wanted.acknowledged[0]
-            problems.append(
-                f"commit {wanted.number} ({one.origin.hex()[:6]}:{one.seq}), acknowledged by"
-                f" {one.door} at {one.ended_s:.2f}, is not in the log"
-            )
-        lost = [entry.revision for entry in entries if entry.outcome.kind is OutcomeKind.LOST]
-        if lost and not found.damaged.intersection(entry.commit_id for entry in entries):
-            problems.append(f"commit {wanted.number} is declared lost at {lost[0]}")
-        places = {entry.revision: entry for entry in entries}
-        for one in wanted.acknowledged:
-            if one.revision and entries:
-                entry = places.get(one.revision)
-                if entry is None or entry.outcome.kind != one.outcome:
-                    problems.append(f"commit {wanted.number} is not at {one.revision} as told")
-    return problems
+def none_is_declared_lost(found: Evidence) -> list[str]:
+    """But those whose row was damaged."""
+    return [
+        f"commit {wanted.number} is declared lost at {entry.revision}"
+        for wanted, entries in _pairs(found)
+        for entry in entries
+        if entry.outcome.kind is OutcomeKind.LOST
+        and wanted.acknowledged
+        and not found.damaged.intersection(one.commit_id for one in entries)
+    ]
 
 
-def refused_never_appear(found: Evidence) -> list[str]:
-    """Of a commit whose every attempt was refused there is no trace; nor of any that nobody
-    wanted."""
+def nobody_else_writes(found: Evidence) -> list[str]:
+    """Of what every attempt was refused for there is no content anywhere, and the log has no commit
+    that nobody wanted."""
     numbers: dict[tuple[str, int], int] = {}
     known = set(found.system_ids)
     for space in found.spaces.values():
@@ -91,20 +69,18 @@ def refused_never_appear(found: Evidence) -> list[str]:
             for number in _numbers(entry):
                 numbers.setdefault((space.name, number), entry.revision)
     problems = []
-    by_space = {name: _by_id(space) for name, space in found.spaces.items()}
     for wanted in found.history.wanted:
         known |= {one.commit_id for one in wanted.acknowledged} | {wanted.commit_id}
-        if wanted.refused or not wanted.attempts:
-            at = numbers.get((wanted.space, wanted.number))
-            entries = by_space[wanted.space].get(wanted.commit_id, [])
-            if at is not None or entries:
-                at = at or entries[0].revision
-                problems.append(f"commit {wanted.number} was refused, and is decided at {at}")
-    strangers = {i for space in by_space.values() for i in space if i not in known}
+        at = numbers.get((wanted.space, wanted.number))
+        if at is not None and (wanted.refused or not wanted.attempts):
+            problems.append(f"commit {wanted.number} was refused, and its content is at {at}")
+    strangers = {i for space in found.spaces.values() for i in _by_id(space) if i not in known}
     unknown = sum(
-        1 for w in found.history.wanted for one in w.attempts
-        if one.end == "unknown" and not w.commit_id
-    )  # fmt: skip
+        1
+        for wanted in found.history.wanted
+        for one in wanted.attempts
+        if one.end == "unknown" and not wanted.commit_id
+    )
     if len(strangers) > unknown:
         problems.append(f"{len(strangers)} commits nobody knows, {unknown} attempts without answer")
     return problems

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from tests.simulation.evidence import Evidence
+from tests.simulation.outside import RESTORED
 
-RESTORED = frozenset({"old_outbox", "old_files", "copy"})
 AFTER_RESTORE = frozenset({"ORIGIN_COPIED", "OUTBOX_BEHIND", "OUTBOX_RESTORED"})
 OF_DAMAGE = frozenset({"REPLICA_DAMAGED", "OUTBOX_DAMAGED", "DIGEST_MISMATCH"})
 OF_THE_DISK = frozenset({"DISK_FULL"})

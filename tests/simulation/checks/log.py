@@ -1,4 +1,4 @@
-"""The history itself: gapless, in order, stamped so that causes come before effects."""
+"""Stamps: causes come before effects. Gaps and order are judged in tests/blackbox."""
 
 from __future__ import annotations
 
@@ -6,29 +6,6 @@ from itertools import accumulate
 
 from tests.blackbox.hub_rows import Entry
 from tests.simulation.evidence import Evidence, Space
-
-
-def gapless(found: Evidence) -> list[str]:
-    """Revisions from 1 to the head; per origin seqs from 1, in the log's order."""
-    return [text for space in found.spaces.values() for text in _gaps(space)]
-
-
-def _gaps(space: Space) -> list[str]:
-    problems = []
-    revisions = [entry.revision for entry in space.entries]
-    if revisions != list(range(1, len(revisions) + 1)):
-        problems.append(f"{space.name}: revisions are not 1 to {len(revisions)}")
-    if space.head != len(revisions):
-        problems.append(f"{space.name}: the head is {space.head}, the log has {len(revisions)}")
-    last: dict[bytes, int] = {}
-    for entry in space.entries:
-        if entry.seq != last.get(entry.origin, 0) + 1:
-            problems.append(
-                f"{space.name}: seq {entry.seq} of {entry.origin.hex()[:6]} at {entry.revision}"
-                f" follows {last.get(entry.origin, 0)}"
-            )
-        last[entry.origin] = entry.seq
-    return problems
 
 
 def stamps_follow_causes(found: Evidence) -> list[str]:

@@ -42,6 +42,10 @@ GOOD: dict[str, tuple[Line, ...]] = {
     ),
     "a repeat without effect": (ONE, TWO, decided(3, "a", {}), A),
     "lost against another, and named": (ONE, LOST, ROW, wrote("b", {"x": 2}, (2, 3), door="edge")),
+    "a cause handed on without a session": (
+        decided(1, "b", {"x": 2}, seen={"edge": 1}), wrote("b", {"x": 2}, (2, 3), revision=1),
+        decided(2, "a", {"x": 1}, origin="edge", seq=1),
+    ),
     "all agree": (ONE, final("hub", 1), final("edge-1", 1), final("edge-2", 1)),
     "a new epoch goes on with the revisions": (ONE, decided(2, "b", {"x": 2}, epoch=2)),
 }  # fmt: skip

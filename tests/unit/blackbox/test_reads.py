@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from tests.blackbox.checks import bounded, judge, prefix
-from tests.blackbox.history import BOUNDED, Line, Mark, Read, history_of
-from tests.unit.blackbox.lines import decided, pending, read, strongly, told, version, wrote
+from tests.blackbox.history import BOUNDED, Line, Mark, Op, Read, history_of
+from tests.unit.blackbox.lines import (
+    decided,
+    named,
+    pending,
+    put,
+    read,
+    strongly,
+    told,
+    version,
+    wrote,
+)
 
 ONE, TWO = decided(1, "a", {"x": 1}), decided(2, "b", {"x": 2, "y": 2})
 B = wrote("b", {"x": 2, "y": 2}, (2, 3), door="edge", origin="edge", seq=1, place=1)
@@ -24,6 +36,11 @@ GOOD: dict[str, tuple[Line, ...]] = {
     "with what is pending on top": (
         ONE, B_OF_EDGE, B, read({"x": pending(2, "edge", 1), "y": pending(2, "edge", 1)}, (4, 5),
                                 1, seen={"edge": 1}),
+    ),
+    "a commit that deletes what was not there": (
+        decided(1, "a", {"x": 1}),
+        replace(wrote("a", {"x": 1}, (0, 1)), ops=(put("x", 1), Op("delete", named("y")))),
+        read({"x": version(1, 1), "y": None}, (2, 3), 1),
     ),
     "a pending deletion": (
         ONE, decided(2, "b", {"x": None}, origin="edge", seq=1),

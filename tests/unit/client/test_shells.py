@@ -36,7 +36,7 @@ class Door:
     async def Commit(self, request: state.CommitRequest, context: Any) -> Any:
         default = state.CommitResponse(
             answer=answer(token=b"after-commit"),
-            op_id=op_id(seq=len(self.requests) + 1, commit_id=request.commit_id),
+            op_id=op_id(len(self.requests) + 1, request.commit_id, request.space),
             outcome=pb.Outcome(kind=pb.OUTCOME_KIND_PENDING),
         )
         return await self._next("Commit", request, default)
@@ -96,8 +96,8 @@ def answer(token: bytes = b"token", base: int = 3) -> state.Answer:
     )
 
 
-def op_id(seq: int = 1, commit_id: bytes = b"c" * 16) -> pb.OpId:
-    return pb.OpId(origin=ORIGIN, space="s", seq=seq, commit_id=commit_id)
+def op_id(seq: int = 1, commit_id: bytes = b"c" * 16, space: str = "s") -> pb.OpId:
+    return pb.OpId(origin=ORIGIN, space=space, seq=seq, commit_id=commit_id)
 
 
 def record(key: str, text: str = '{"n":1,"x":1.5}') -> pb.Record:
