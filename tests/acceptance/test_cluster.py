@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.blackbox.checks import judge, search
-from tests.blackbox.history import OK, STRONG, History, save
+from tests.blackbox.history import BOUNDED, OK, STRONG, History, save
 from tests.cluster.plan import FREEZE, KILL, Plan, Strike
 from tests.cluster.run import Result, run
 
@@ -31,6 +31,7 @@ own time-outs it is frozen in the long runs only."""
 
 @pytest.mark.slow
 @pytest.mark.timeout(240)
+@pytest.mark.promise("seen.bounded")
 @pytest.mark.promise("seen.origin-order")
 @pytest.mark.promise("seen.atomic")
 @pytest.mark.promise("seen.converged")
@@ -55,6 +56,7 @@ def _check_that_much_was_seen(result: Result) -> None:
     history = result.history
     assert {mark.what for mark in history.marks} >= {KILL, FREEZE, "back", "calm", "quiet"}
     assert search.searched(history) > 20
+    assert any(one.level == BOUNDED and one.status == OK for one in history.reads)
     assert len({read.door for read in history.reads if read.status == OK}) > PLAN.edges / 2
     assert len({line.door for line in history.told if line.what == "commit"}) == PLAN.hubs + 3
 
@@ -72,6 +74,13 @@ def _an_old_value_read(history: History) -> History:
     last = next(one for one in reversed(reads) if one.records != old[one.paths])
     lie = replace(last, records=old[last.paths])
     return replace(history, reads=[lie if one is last else one for one in history.reads])
+
+
+def _a_state_of_long_ago(history: History) -> History:
+    """A bounded read is answered with the first revision."""
+    told = [one for one in history.reads if one.level == BOUNDED and one.status == OK]
+    lie = replace(told[-1], place=(1, 1))
+    return replace(history, reads=[lie if one is told[-1] else one for one in history.reads])
 
 
 def _one_not_told(history: History) -> History:
@@ -96,6 +105,7 @@ def _a_gap(history: History) -> History:
 LIES: dict[str, Callable[[History], History]] = {
     "strong by witness": _an_old_value_read,
     "strong by search": _an_old_value_read,
+    "bounded": _a_state_of_long_ago,
     "watch": _one_not_told,
     "acknowledged": _one_forgotten,
     "gapless": _a_gap,

@@ -156,6 +156,8 @@ class Conflict:
     path: str
     field: str = ""
     kind: str = ""
+    state: str = ""
+    """open: it waits for a person."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -29,8 +29,8 @@ ROAMING = 0.1
 BOUNDS_MS = (500, 2_000, 10_000)
 
 ACTIONS = {
-    "strong_write": 0.17, "strong_swap": 0.10, "strong_read": 0.20, "write": 0.20, "pair": 0.08,
-    "own": 0.07, "read": 0.10, "bounded_read": 0.08,
+    "strong_write": 0.16, "strong_swap": 0.09, "strong_read": 0.17, "write": 0.20, "pair": 0.08,
+    "own": 0.07, "read": 0.10, "bounded_read": 0.13,
 }  # fmt: skip
 """What a client does next, by likelihood."""
 
@@ -82,11 +82,11 @@ class Agent:
     def _who(self) -> Who:
         assert self._client is not None
         session = f"{self.name}.{self._sessions}"
-        return Who(self.name, session, self._door, self._client, levels=self._plan.strong)
+        return Who(self.name, session, self._door, self._client)
 
     def _to_where_strong_is(self) -> None:
-        """While edges do not answer at level strong, such requests are made at a hub."""
-        if not self._plan.strong and self._door.startswith("edge"):
+        """While edges do not write at level strong, such requests are made at a hub."""
+        if not self._plan.strong_writes and self._door.startswith("edge"):
             self._move(self._luck.choice([door for door in self._doors if door.startswith("hub")]))
 
     def _judge(self, status: str, reason: str) -> None:
@@ -121,15 +121,14 @@ class Agent:
 
     async def _strong_swap(self) -> None:
         """Only if nobody has written it since it was read."""
-        self._to_where_strong_is()
         register = self._some(REGISTERS)
         found = await self._ask([register], STRONG)
         if register in found:
+            self._to_where_strong_is()
             put = Put(register, {"n": self._numbers.next()})
             await self._commit([put], STRONG, found[register])
 
     async def _strong_read(self) -> None:
-        self._to_where_strong_is()
         await self._ask([self._some(REGISTERS)], STRONG)
 
     async def _write(self) -> None:
@@ -166,10 +165,8 @@ class Agent:
         await self._read_some(EVENTUAL)
 
     async def _bounded_read(self) -> None:
-        if self._plan.strong:
-            await self._read_some(BOUNDED, self._luck.choice(BOUNDS_MS))
-        else:
-            await self._read_some(EVENTUAL)
+        level = BOUNDED if self._door.startswith("edge") else STRONG
+        await self._read_some(level, self._luck.choice(BOUNDS_MS) if level == BOUNDED else None)
 
     # -- how it asks -----------------------------------------------------------
 
@@ -210,7 +207,7 @@ def agents(
 
 async def prepare(hub: AsyncClient, plan: Plan, recorder: Recorder, numbers: Numbers) -> None:
     """Creates what is always there."""
-    who = Who("setter", "", "hub-1", hub, levels=plan.strong)
+    who = Who("setter", "", "hub-1", hub)
     luck = random.Random(plan.seed)
     for names, level in (
         ([path(REGISTERS, key) for key in range(KEYS[REGISTERS])], STRONG),

@@ -44,7 +44,7 @@ def running(plan: Plan, database: str, directory: Path) -> Iterator[Machines]:
         for n in _numbers(plan.edges):
             # Each begins its list at another hub, so that no hub has all of them.
             turn = n % len(addresses)
-            known = addresses[turn]
+            known = ",".join(addresses[turn:] + addresses[:turn])
             edges.append(EdgeProcess(known, directory / f"edge-{n}", scopes=[SPACE]))
         for edge in edges:
             edge.launch()

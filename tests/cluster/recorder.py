@@ -90,7 +90,7 @@ class Recorder:
             "ops": tuple(map(op_line, ops)),
             "expects": tuple(expect_line(one, known) for one in expect),
         }  # fmt: skip
-        options: dict[str, Any] = {"level": level} if who.levels else {}
+        options = who.level(level)
         asked["invoked_s"] = now_s()
         try:
             receipt = await who.client.commit(
@@ -120,9 +120,7 @@ class Recorder:
             **who.line, "level": level, "paths": tuple(map(path_of, paths)),
             "max_staleness_ms": max_staleness_ms,
         }  # fmt: skip
-        options: dict[str, Any] = {"timeout_s": timeout_s}
-        if who.levels:
-            options["level"] = level
+        options: dict[str, Any] = {"timeout_s": timeout_s, **who.level(level)}
         if max_staleness_ms is not None:
             options["max_staleness"] = max_staleness_ms / 1000
         asked["invoked_s"] = now_s()
@@ -147,12 +145,13 @@ class Recorder:
 class Who:
     """One session of one client at the door where it is now."""
 
-    def __init__(self, name: str, session: str, door: str, client: AsyncClient, *, levels: bool):
+    def __init__(self, name: str, session: str, door: str, client: AsyncClient) -> None:
         self.name, self.session, self.door, self.client = name, session, door, client
-        self.levels = levels
 
     @property
     def line(self) -> dict[str, Any]:
-        return {
-            "client": self.name, "session": self.session, "door": self.door, "space": SPACE,
-        }  # fmt: skip
+        return {"client": self.name, "session": self.session, "door": self.door, "space": SPACE}
+
+    def level(self, level: str) -> dict[str, Any]:
+        """The option that asks for a level. A hub has but one: what it answers is strong."""
+        return {"level": level} if self.door.startswith("edge") else {}

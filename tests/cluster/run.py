@@ -32,7 +32,7 @@ from tests.cluster.witnesses import Witness
 
 PROGRESS_S = 10.0
 
-CONFLICTS = "SELECT revision, collection, key, field, kind FROM conflicts WHERE space = $1"
+CONFLICTS = "SELECT revision, collection, key, field, kind, state FROM conflicts WHERE space = $1"
 
 Say = Callable[[str], None]
 
@@ -204,10 +204,10 @@ async def _gather(
         for line in decided_lines(SPACE, entries):
             history.add(line)
         for row in await connection.fetch(CONFLICTS, SPACE):
-            revision, collection, key, field, kind = row
+            revision, collection, key, field, kind, state = row
             history.add(
                 Conflict(space=SPACE, revision=revision, path=f"{collection}/{key}",
-                         field=bytes(field).decode(), kind=str(kind))
+                         field=bytes(field).decode(), kind=kind, state=state)
             )  # fmt: skip
     finally:
         await connection.close()

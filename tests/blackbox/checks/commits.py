@@ -40,9 +40,9 @@ def acknowledged_are_decided(history: History) -> list[str]:
 
 def refused_never_appear(history: History) -> list[str]:
     """Of a commit whose every attempt was refused there is no trace. A strong one that the hub has
-    refused has its number in the log, and nothing else: no effect, and no row in the inbox."""
+    refused has its number in the log, and no effect, and waits for nobody in the inbox."""
     logs = logs_of(history)
-    rows = {(row.space, row.revision) for row in history.conflicts}
+    rows = {(row.space, row.revision) for row in history.conflicts if row.state == "open"}
     problems = []
     for (space, commit_id), attempts in attempts_of(history).items():
         entry = logs[space].by_id.get(commit_id)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -14,6 +15,7 @@ ONE, TWO = decided(1, "a", {"x": 1}), decided(2, "b", {"x": 2})
 A = wrote("a", {"x": 1}, (0, 1), revision=1)
 LOST = decided(2, "b", {}, outcome="superseded")
 ROW = Conflict(space=SPACE, revision=2, path=named("x"), field="n", kind="concurrent")
+OPEN = replace(ROW, state="open")
 
 
 def final(door: str, revision: int, *, waiting: int = 0, digest: int = 7) -> Final:
@@ -34,6 +36,10 @@ GOOD: dict[str, tuple[Line, ...]] = {
     ),
     "a strong one refused by the hub has its number in the log, and nothing else": (
         ONE, A, decided(2, "b", {}, outcome="rejected"),
+        strongly("b", {"x": 2}, (2, 3), status="refused", reason="REVISION_MISMATCH"),
+    ),
+    "a strong one refused, of which a row is kept that waits for nobody": (
+        ONE, A, decided(2, "b", {}, outcome="rejected"), ROW,
         strongly("b", {"x": 2}, (2, 3), status="refused", reason="REVISION_MISMATCH"),
     ),
     "a strong one that came too late": (
@@ -89,7 +95,7 @@ BAD: dict[str, tuple[Check, tuple[Line, ...]]] = {
     ),
     "a strong one refused, and in the inbox": (
         commits.refused_never_appear,
-        (ONE, decided(2, "b", {}, outcome="rejected"), ROW,
+        (ONE, decided(2, "b", {}, outcome="rejected"), OPEN,
          strongly("b", {"x": 2}, (2, 3), status="refused", reason="REVISION_MISMATCH")),
     ),
     "lost against another, and not named": (
