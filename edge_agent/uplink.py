@@ -346,6 +346,8 @@ class Uplink:
         """One stream, from dialling to its end."""
         try:
             hello = await self._hello()
+            if self._paused.is_set():  # meanwhile; there was no stream yet to be left
+                return Ended("PAUSED", "paused by a person", at_once=True)
         except HostError as error:  # a damaged replica is begun anew meanwhile
             self.files.alarms.raise_(error.reason, error.message)
             return Ended(error.reason, error.message, fault=True)

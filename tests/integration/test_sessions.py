@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from cloud_hub.submissions import Pushed
-from edge_agent.uplink import insecure
+from edge_agent.uplink import Uplink, insecure
 from holdfast import AsyncClient, Put, errors
 from holdfast.client.commits import CommitEvent
+from holdfast.v1 import edge_service_pb2 as edge_pb
 from tests.house import PERSON, SPACE, House, house, until
 
 pytestmark = pytest.mark.integration
@@ -135,6 +136,33 @@ async def test_a_write_upon_an_old_read_belongs_to_its_session_too() -> None:
         assert f"{receipt.op_id.origin.hex()}:{receipt.op_id.seq}" in str(refused.value)
         await home.resume("a")
         assert await _value(roamed, timeout_s=10) == {"n": 1, "m": 3}
+
+
+# -- being paused ------------------------------------------------------------------------------
+
+
+async def test_a_pause_while_a_stream_is_begun_is_a_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There was no stream yet that it could have ended, and it was forgotten until the next."""
+    begin = Uplink._hello
+
+    async def paused_meanwhile(uplink: Uplink) -> Any:
+        hello = await begin(uplink)
+        await uplink.pause()
+        return hello
+
+    async with house("a") as home:
+        await home.settled()
+        await home.end("a")
+        monkeypatch.setattr(Uplink, "_hello", paused_meanwhile)
+        await home.start_edge("a")
+        await until(lambda: _link_is(home, edge_pb.LINK_STATE_PAUSED))
+        monkeypatch.setattr(Uplink, "_hello", begin)
+        await home.resume("a")
+        await until(lambda: _link_is(home, edge_pb.LINK_STATE_STREAMING))
+
+
+async def _link_is(home: House, state: int) -> bool:
+    return bool((await home.status("a")).link == state)
 
 
 # -- synced ------------------------------------------------------------------------------------
