@@ -31,6 +31,8 @@ own time-outs it is frozen in the long runs only."""
 
 @pytest.mark.slow
 @pytest.mark.timeout(240)
+@pytest.mark.promise("hub.several-processes")
+@pytest.mark.promise("seen.strong")
 @pytest.mark.promise("seen.bounded")
 @pytest.mark.promise("seen.origin-order")
 @pytest.mark.promise("seen.atomic")
@@ -56,6 +58,8 @@ def _check_that_much_was_seen(result: Result) -> None:
     history = result.history
     assert {mark.what for mark in history.marks} >= {KILL, FREEZE, "back", "calm", "quiet"}
     assert search.searched(history) > 20
+    strong = {one.door for one in history.commits if (one.level, one.status) == (STRONG, OK)}
+    assert len([door for door in strong if door.startswith("edge")]) > PLAN.edges / 2
     assert any(one.level == BOUNDED and one.status == OK for one in history.reads)
     assert len({read.door for read in history.reads if read.status == OK}) > PLAN.edges / 2
     assert len({line.door for line in history.told if line.what == "commit"}) == PLAN.hubs + 3

@@ -84,11 +84,6 @@ class Agent:
         session = f"{self.name}.{self._sessions}"
         return Who(self.name, session, self._door, self._client)
 
-    def _to_where_strong_is(self) -> None:
-        """While edges do not write at level strong, such requests are made at a hub."""
-        if not self._plan.strong_writes and self._door.startswith("edge"):
-            self._move(self._luck.choice([door for door in self._doors if door.startswith("hub")]))
-
     def _judge(self, status: str, reason: str) -> None:
         """After an answer: whether to go on in this session, and here."""
         if reason in ("SESSION_NOT_CAUGHT_UP", "EPOCH_CHANGED", "WRITES_LOST"):
@@ -115,7 +110,6 @@ class Agent:
         return path(collection, self._luck.randrange(KEYS[collection]))
 
     async def _strong_write(self) -> None:
-        self._to_where_strong_is()
         put = Put(self._some(REGISTERS), {"n": self._numbers.next()})
         await self._commit([put], STRONG)
 
@@ -124,7 +118,6 @@ class Agent:
         register = self._some(REGISTERS)
         found = await self._ask([register], STRONG)
         if register in found:
-            self._to_where_strong_is()
             put = Put(register, {"n": self._numbers.next()})
             await self._commit([put], STRONG, found[register])
 
@@ -152,7 +145,8 @@ class Agent:
         await self._commit(ops, EVENTUAL)
 
     async def _own(self) -> None:
-        await self._commit([Put(path(OWN, self.name), {"n": self._numbers.next()})], EVENTUAL)
+        level = self._luck.choice((EVENTUAL, BOUNDED))
+        await self._commit([Put(path(OWN, self.name), {"n": self._numbers.next()})], level)
 
     async def _read_some(self, level: str, bound_ms: int | None = None) -> None:
         key = self._luck.randrange(KEYS[PAIRS])
@@ -194,8 +188,6 @@ class Agent:
             self._judge(line.status, line.reason)
             if line.status != UNKNOWN or attempts == ATTEMPTS or self._luck.random() < 0.2:
                 return line
-            if level == STRONG:
-                self._to_where_strong_is()
 
 
 def agents(

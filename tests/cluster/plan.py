@@ -55,8 +55,6 @@ class Plan:
     patience_s: float = 3.0
     """The deadline of a request."""
     settle_s: float = 60.0
-    strong_writes: bool = False
-    """Whether edges are asked to write at level strong; else such writes are made at a hub."""
     strikes: tuple[Strike, ...] = field(default=())
 
     def luck(self, name: str) -> random.Random:

@@ -18,6 +18,9 @@ from tests.blackbox import history as lines
 from tests.blackbox.history import NOWHERE, OK, REFUSED, UNKNOWN, History, Place
 from tests.cluster.plan import SPACE
 
+MAX_PENDING = 20
+"""Of a bounded write: so few that a frozen hub makes some of them refused."""
+
 
 def now_s() -> float:
     """The clock of the whole history."""
@@ -91,6 +94,8 @@ class Recorder:
             "expects": tuple(expect_line(one, known) for one in expect),
         }  # fmt: skip
         options = who.level(level)
+        if options.get("level") == lines.BOUNDED:
+            options["max_pending"] = MAX_PENDING
         asked["invoked_s"] = now_s()
         try:
             receipt = await who.client.commit(
