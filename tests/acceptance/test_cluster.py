@@ -34,6 +34,8 @@ own time-outs it is frozen in the long runs only."""
 @pytest.mark.promise("hub.several-processes")
 @pytest.mark.promise("seen.strong")
 @pytest.mark.promise("seen.bounded")
+@pytest.mark.promise("seen.session")
+@pytest.mark.promise("session.roaming")
 @pytest.mark.promise("seen.origin-order")
 @pytest.mark.promise("seen.atomic")
 @pytest.mark.promise("seen.converged")
