@@ -97,7 +97,8 @@ class Follower:
             due = left_s <= 0
             if not due:
                 try:
-                    await asyncio.wait_for(self._wake.wait(), left_s)
+                    async with asyncio.timeout(left_s):
+                        await self._wake.wait()
                 except TimeoutError:
                     due = True  # said by the time-out: sums of times may never quite get there
             # However many hints come, everything is looked at in time: one may have been lost.

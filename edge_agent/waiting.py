@@ -120,6 +120,7 @@ class Waiting:
             if left <= 0:
                 return False
             try:
-                await asyncio.wait_for(progress.wait(), min(left, LOOK_SECONDS))
+                async with asyncio.timeout(min(left, LOOK_SECONDS)):
+                    await progress.wait()
             except TimeoutError:
                 continue

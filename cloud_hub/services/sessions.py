@@ -129,7 +129,8 @@ class Sessions:
                 if left <= 0:
                     return False
                 try:
-                    await asyncio.wait_for(wake.wait(), min(left, POLL_SECONDS))
+                    async with asyncio.timeout(min(left, POLL_SECONDS)):
+                        await wake.wait()
                 except TimeoutError:
                     continue
         finally:

@@ -235,7 +235,8 @@ class StateService:
                     told_s = now_s()
                 elif not rows:
                     with contextlib.suppress(TimeoutError):
-                        await asyncio.wait_for(wake.wait(), left_s)
+                        async with asyncio.timeout(left_s):
+                            await wake.wait()
         finally:
             self._fanout.forget(space, wake)
 

@@ -102,7 +102,8 @@ class Listener:
         while True:
             self._wake.clear()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), CHECK_S)
+                async with asyncio.timeout(CHECK_S):
+                    await self._wake.wait()
             await asyncio.sleep(TELL_AFTER_S)
             told, self._untold = list(self._untold.values()), {}
             await connection.execute(_TELL, told)

@@ -114,7 +114,8 @@ class AsyncTransport:
         if not self._connected:
             timeout_s = min(timeout_s, self._connect_timeout_s)
             try:
-                await asyncio.wait_for(self._channel.channel_ready(), timeout_s)
+                async with asyncio.timeout(timeout_s):
+                    await self._channel.channel_ready()
             except TimeoutError:
                 raise not_connected(self.target, timeout_s) from None
             self._connected = True

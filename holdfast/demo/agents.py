@@ -81,7 +81,8 @@ class Agent:
 async def _told(stop: asyncio.Event, seconds: float) -> bool:
     """Waits so long, or until told to stop; whether it was told."""
     try:
-        await asyncio.wait_for(stop.wait(), seconds)
+        async with asyncio.timeout(seconds):
+            await stop.wait()
     except TimeoutError:
         return False
     return True

@@ -159,7 +159,8 @@ async def start(
     children.append(child)
     assert process.stdout is not None
     try:
-        line = await asyncio.wait_for(process.stdout.readline(), READY_SECONDS)
+        async with asyncio.timeout(READY_SECONDS):
+            line = await process.stdout.readline()
     except TimeoutError:
         raise child.failed(f"does not answer after {READY_SECONDS:.0f} s") from None
     if not line:
@@ -188,7 +189,8 @@ async def end(child: Child) -> None:
     with contextlib.suppress(ProcessLookupError):
         child.process.terminate()
         try:
-            await asyncio.wait_for(child.process.wait(), END_SECONDS)
+            async with asyncio.timeout(END_SECONDS):
+                await child.process.wait()
         except TimeoutError:
             child.process.kill()
             await child.process.wait()

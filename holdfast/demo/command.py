@@ -142,7 +142,8 @@ async def _live(agent: Agent, doors: Doors, stop: asyncio.Event) -> None:
 
 async def _wait(stop: asyncio.Event, seconds: float | None) -> None:
     with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(stop.wait(), seconds)
+        async with asyncio.timeout(seconds):
+            await stop.wait()
 
 
 async def _show(doors: Doors, view: View, stop: asyncio.Event) -> None:
@@ -151,7 +152,8 @@ async def _show(doors: Doors, view: View, stop: asyncio.Event) -> None:
         while not stop.is_set():
             view.show(await doors.look(), now_s())
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), LOOK_SECONDS)
+                async with asyncio.timeout(LOOK_SECONDS):
+                    await stop.wait()
         view.show(await doors.look(), now_s())
 
 

@@ -49,3 +49,18 @@ async def _until(follower: Any) -> None:
     while follower.all < 3 or not follower.hinted:
         follower.look("site")
         await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("turns", range(6))
+async def test_a_hint_that_comes_together_with_the_end_does_not_keep_it(turns: int) -> None:
+    """A hub that lost its connection to listen on in the moment of SIGTERM never ended."""
+    follower = _Follower()
+    running = asyncio.create_task(follower.run())
+    await asyncio.sleep(0.05)
+    follower.look_everywhere()
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    running.cancel()
+    done, _ = await asyncio.wait({running}, timeout=5)
+    assert done
+    assert running.cancelled()
