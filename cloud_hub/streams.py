@@ -86,16 +86,17 @@ class Streams:
         """Registers a stream; ends and drains an older one of the same origin."""
         older = self._open.get(hello.origin)
         self._open[hello.origin] = stream
+        self.meter.stream_opened()
         if older is not None and older is not stream:
             older.close("SUPERSEDED", "a newer stream of this edge has come")
             await older.drained()
         taken = await self._fence.take(hello.origin)
-        if self._open.get(hello.origin) is stream:
-            self._taken[hello.origin] = taken
+        if self._open.get(hello.origin) is not stream:
+            return  # it has gone meanwhile, or a newer one has come
+        self._taken[hello.origin] = taken
         state = self._edges.setdefault(hello.edge, EdgeState(hello.edge, hello.origin))
         state.origin, state.software, state.connected = hello.origin, hello.software, True
         self._seen(state)
-        self.meter.stream_opened()
 
     async def leave(self, stream: OpenStream) -> None:
         """The stream has ended."""

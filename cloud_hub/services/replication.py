@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import replace
 from typing import Any
 
@@ -53,6 +53,14 @@ class ReplicationService:
     ) -> None:  # fmt: skip
         self.ingest, self.fanout, self.greeter = ingest, fanout, greeter
         self.streams, self.clock, self.ownership, self.luck = streams, clock, ownership, luck
+        self._leaving: set[asyncio.Task[None]] = set()
+
+    async def leave(self, leaving: Coroutine[Any, Any, None]) -> None:
+        """Sees to it that a stream leaves, also when its call is cancelled meanwhile."""
+        task = asyncio.create_task(leaving, name="replicate-leave")
+        self._leaving.add(task)
+        task.add_done_callback(self._leaving.discard)
+        await asyncio.shield(task)
 
     async def Replicate(self, requests: AsyncIterator[Any], context: Context) -> None:
         """Runs one stream to its end."""
@@ -107,8 +115,7 @@ class Stream:
         finally:
             reader.cancel()
             ticker.cancel()
-            await asyncio.gather(reader, ticker, return_exceptions=True)
-            await self._leave()
+            await self._service.leave(self._leave(reader, ticker))
 
     async def _read(self, requests: AsyncIterator[Any]) -> None:
         try:
@@ -273,7 +280,8 @@ class Stream:
             _log.info("stream of %s ends: %s %s", self.edge, close.reason, close.message)
         self._wake.set()
 
-    async def _leave(self) -> None:
+    async def _leave(self, *pumps: asyncio.Task[None]) -> None:
+        await asyncio.gather(*pumps, return_exceptions=True)
         if self._closed is None:
             self._closed = a.Close("GONE", "the connection was lost")
         if self._downstream is not None:
