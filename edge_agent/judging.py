@@ -136,7 +136,9 @@ class Judge:
         ops: list[Op] = []
         images: list[Overlaid] = []
         for request in write.requests:
-            reduced = self._reduced(request, write.actor, basis if write.context else None, trial)
+            reduced = self._reduced(request, basis if write.context else None, trial)
+            if not write.system:  # a person who answers a conflict decides also what is another's
+                self._check_owner(reduced, write.actor)
             value = self._put_as_it_is(request, reduced)
             for op in reduced:
                 ops.append(op)
@@ -299,7 +301,7 @@ class Judge:
     # -- operations ----------------------------------------------------------
 
     def _reduced(
-        self, request: Request, actor: Actor, basis: Basis | None, trial: Mapping[Name, Overlaid]
+        self, request: Request, basis: Basis | None, trial: Mapping[Name, Overlaid]
     ) -> tuple[Op, ...]:
         """What a request changes. `basis` is given if its author may have seen another state."""
         name = (request.collection, request.key)
@@ -323,13 +325,16 @@ class Judge:
             reduced = reduce(request, live, policy)
         except (RuleMismatch, InvalidValue, SpliceMismatch) as error:
             raise Refusal(error.reason, str(error)) from error
-        for op in reduced:
-            fault = trespass(op.kind, op.payload, policy, actor.kind)
-            if fault:
-                raise Refusal("REFUSED_BY_RULE", f"{name[0]}/{name[1]}: {fault}")
         if any(op.kind in SPLICES for op in reduced) and self._waits(name):
             raise self._mismatch(name, "pending edits of it are not in the view again yet")
         return reduced
+
+    def _check_owner(self, ops: Sequence[Op], actor: Actor) -> None:
+        for op in ops:
+            policy = self.view.policies.of(op.collection)
+            fault = trespass(op.kind, op.payload, policy, actor.kind)
+            if fault:
+                raise Refusal("REFUSED_BY_RULE", f"{op.collection}/{op.key}: {fault}")
 
     def _waits(self, name: Name) -> bool:
         found = self.view_connection.execute(STATES["waits"], (self.space, *name)).fetchone()

@@ -258,3 +258,25 @@ def _actor(named: tuple[str, str]) -> Any:
     from holdfast import Actor, ActorKind
 
     return Actor(named[0], ActorKind(named[1]))
+
+
+@pytest.mark.promise("conflict.resolve-undo")
+async def test_a_person_may_decide_what_only_an_owner_writes() -> None:
+    """The answer was refused by the rule that had opened the conflict: it could never be given."""
+    async with house("a") as home:
+        await home.keeper("hub").put(PATH, {"state": "free"})
+        await home.settled()
+        await home.pause("a")
+        receipt = await home.at("a", ASKED).patch(PATH, {"state": "broken"})
+        await home.set_policy("parts", '{"fields":{"state":{"rule":"owner","kind":"robot"}}}')
+        await home.resume("a")
+        assert (await receipt.outcome()).reason == "REFUSED_BY_RULE"
+        await home.settled()
+        (found,) = await listed(home.at("a"), "open")
+        answer = await home.at("a", ASKED).resolve(found, "theirs", note="I saw it")
+        assert str((await answer.outcome()).kind) == "applied"
+        await home.settled()
+        assert (await live(home.at("hub"))).value == {"state": "broken"}
+        (resolved,) = await listed(home.at("hub"), "resolved")
+        await home.at("hub", ASKED).undo(resolved)
+        assert (await live(home.at("hub"))).value == {"state": "free"}
