@@ -18,10 +18,10 @@ from cloud_hub.origins import Watermark
 from cloud_hub.repeats import First
 from cloud_hub.submissions import AuthorContext, Requested
 from holdfast.host.door import Refusal
-from sync import splices, values
+from sync import authority, splices, values
 from sync.apply import apply
 from sync.batch import MAX_PAYLOAD_BYTES
-from sync.commit import Op
+from sync.commit import Op, Precondition
 from sync.context import Author
 from sync.levels import Level, NotPermitted, level_of_write
 from sync.members import siblings
@@ -100,8 +100,11 @@ class Judge:
         """The operations that a commit means on the records as they are; later ones see earlier
         ones. Raises Refusal."""
         for wanted in item.preconditions:
-            if not self.resolver.holds(wanted):
-                raise self.mismatch(wanted.collection, wanted.key)
+            if self.resolver.holds(wanted, item.node):
+                continue
+            if wanted.authority is not None:
+                raise self._stale(wanted, item.node)
+            raise self.mismatch(wanted.collection, wanted.key)
         self._views = {}
         ops: list[Op] = []
         for request in item.requests:
@@ -130,6 +133,11 @@ class Judge:
         metadata |= {what: json.dumps(names) for what, names in (merged or {}).items()}
         message = f"{collection}/{key} is not as the commit demands"
         return Refusal("REVISION_MISMATCH", message, metadata=metadata)
+
+    def _stale(self, wanted: Precondition, node: str) -> Refusal:
+        record = self.loaded.records.get((wanted.collection, wanted.key))
+        message, metadata = authority.stale(wanted, node, record.live if record else None)
+        return Refusal("STALE_AUTHORITY", message, metadata=metadata)
 
     # -- one operation after the other ---------------------------------------
 

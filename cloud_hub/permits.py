@@ -1,12 +1,14 @@
 """Where an edge's commits may write. Its door has checked that already; the hub does not trust it.
 
-Collections of the system are written by the hub alone, but for answers to conflicts.
+Collections of the system are written by the hub alone, but for answers to conflicts, and for work
+by whoever has the authority over it.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
 
+from sync.authority import WORK, may_write, node_of
 from sync.batch import Batch
 from sync.commit import Kind
 from sync.inbox import answer_of
@@ -31,18 +33,32 @@ def forbidden(batch: Batch, policies: Policies) -> dict[int, str]:
     bad: dict[int, str] = {}
     for op, name in enumerate(batch.collections):
         index = bisect_right(starts, op) - 1
-        if name in reasons and not (is_inbox(name) and _answers(batch, index, op)):
+        if name in reasons and not _may_write(batch, index, op):
             bad[index] = reasons[name]
     return bad
 
 
-def only_answers(batch: Batch) -> bool:
-    """Whether all that a commit, alone in its batch, writes to the system's records is answers."""
+def is_lawful(batch: Batch) -> bool:
+    """Whether a commit, alone in its batch, may write all that it does to the system's records."""
     return all(
-        is_inbox(name) and _answers(batch, 0, op)
+        _may_write(batch, 0, op)
         for op, name in enumerate(batch.collections)
         if name.startswith(RESERVED_PREFIX)
     )
+
+
+def _may_write(batch: Batch, index: int, op: int) -> bool:
+    """Whether an operation is an answer to a conflict, or work under an authority."""
+    name = batch.collections[op]
+    if is_inbox(name):
+        return _answers(batch, index, op)
+    if name not in WORK:
+        return False
+    extra = batch.extra(index)
+    return may_write(
+        name, batch.keys[op], Kind(batch.kinds[op]), batch.payloads[op], node_of(batch.origin),
+        extra.preconditions, strong=extra.strong,
+    )  # fmt: skip
 
 
 def _answers(batch: Batch, index: int, op: int) -> bool:

@@ -11,6 +11,7 @@ import asyncio
 from dataclasses import dataclass, field
 
 from sync import messages as m
+from sync.authority import HUB
 from sync.batch import Batch
 from sync.commit import Actor, OpId, Outcome, Precondition
 from sync.levels import Level
@@ -69,7 +70,8 @@ class AuthorContext:
 class Requested:
     """A commit at the hub's own door; decided where its space's head is locked.
 
-    `system` may write collections that are reserved. Without a level the policy decides.
+    `system` may write collections that are reserved. Without a level the policy decides. `node` is
+    who commits: the hub, or the edge whose strong commit it is.
     """
 
     space: str
@@ -83,6 +85,7 @@ class Requested:
     retryable: bool = False
     system: bool = False
     level: Level | None = None
+    node: str = HUB
 
     @property
     def weight(self) -> int:

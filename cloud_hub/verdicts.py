@@ -9,13 +9,14 @@ Invariant: a verdict is of the first decision under its commit id, and is the sa
 
 from __future__ import annotations
 
-from cloud_hub.permits import only_answers
+from cloud_hub.permits import is_lawful
 from cloud_hub.repeats import First
 from cloud_hub.submissions import AuthorContext, Requested
 from holdfast.host.door import Refusal
 from sync import messages as m
 from sync import splices
 from sync.apply import names_of
+from sync.authority import node_of
 from sync.batch import Batch
 from sync.commit import Commit, Kind, Op, OpId, Outcome
 from sync.levels import Level
@@ -33,7 +34,7 @@ def asked(batch: Batch, commit: Commit) -> Requested:
         raise Refusal("EXPIRED")
     base = Position(batch.base_epoch, batch.space, commit.base)
     reserved = any(name.startswith(RESERVED_PREFIX) for name in batch.collections)
-    answers = reserved and only_answers(batch)
+    lawful = reserved and is_lawful(batch)
     seen = ((batch.origin, commit.seen), *extra.seen) if commit.seen else extra.seen
     return Requested(
         space=batch.space,
@@ -43,7 +44,8 @@ def asked(batch: Batch, commit: Commit) -> Requested:
         preconditions=extra.preconditions,
         context=None if extra.blind else AuthorContext(base, seen),
         level=Level.STRONG,
-        system=answers,
+        system=lawful,
+        node=node_of(batch.origin),
     )
 
 

@@ -52,9 +52,11 @@ def decode(text: str | None) -> Extra:
 
 def _precondition(wanted: Precondition) -> dict[str, Any]:
     named: dict[str, Any] = {"collection": wanted.collection, "key": wanted.key}
-    if wanted.version is None:
-        return named | {"exists": wanted.exists}
     version = wanted.version
+    if wanted.authority is not None:
+        return named | {"authority": wanted.authority}
+    if version is None:
+        return named | {"exists": wanted.exists}
     place = [version.epoch, version.revision, version.origin.hex(), version.seq, version.pending]
     return named | {"version": place}
 
@@ -63,6 +65,8 @@ def _wanted(members: dict[str, Any]) -> Precondition:
     collection, key = members["collection"], members["key"]
     if "exists" in members:
         return Precondition(collection, key, exists=members["exists"])
+    if "authority" in members:
+        return Precondition(collection, key, authority=members["authority"])
     epoch, revision, origin, seq, pending = members["version"]
     version = Version(epoch, revision, bytes.fromhex(origin), seq, pending)
     return Precondition(collection, key, version=version)

@@ -8,13 +8,13 @@ Invariant: a draft's base and seen are those of the very state that it was reduc
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from edge_agent import coalescing, overlay
 from edge_agent.ages import Ages
+from edge_agent.conditions import Conditions
 from edge_agent.outbox import Emptying, Outbox
 from edge_agent.overlay import Writer
 from edge_agent.requests import Context, Write
@@ -24,11 +24,10 @@ from edge_agent.states import Name, Overlaid, live_value
 from edge_agent.woven import SPLICES
 from holdfast.host.refusal import Refusal
 from sync.batch import MAX_PAYLOAD_BYTES
-from sync.commit import Actor, Commit, Extra, Op, Precondition, Version
+from sync.commit import Actor, Commit, Extra, Op, Precondition
 from sync.levels import Level, NotPermitted, WriteBound, bound_of_write, level_of_write
 from sync.messages import Scope
 from sync.policy import RESERVED_PREFIX, CollectionPolicy, Granularity, Rule, Ruling
-from sync.position import Lineage, Position, UnknownEpoch
 from sync.reduce import (
     Add,
     Patch,
@@ -119,6 +118,11 @@ class Judge:
     def space(self) -> str:
         return self.view.standing.space
 
+    @property
+    def conditions(self) -> Conditions:
+        """What is demanded of records, checked on the view."""
+        return Conditions(self.outbox, self.view)
+
     def judge(self, write: Write, commit_id: bytes, claimed: int) -> Draft:
         """The commit that a write becomes; its effect is in the view from now on.
 
@@ -127,7 +131,7 @@ class Judge:
         self._check_scope(write)
         basis = self._basis(write.context)
         for wanted in write.preconditions:
-            self._check_precondition(wanted)
+            self.conditions.check(wanted)
         emptied, trial = coalescing.superfluous(
             self.view_connection, self.outbox_connection, self.outbox, self.view, write
         )
@@ -253,7 +257,7 @@ class Judge:
             seen[present] = self.view.last_seq if self.view.last_seq > decided else 0
             return Basis.of(cursor.epoch, cursor.revision, cursor.revision, seen, present)
         seen = self._seen(context)
-        here = self._effective(context.epoch, context.base)
+        here = self.conditions.effective(context.epoch, context.base)
         if here > cursor.revision:
             raise Refusal(
                 "SESSION_NOT_CAUGHT_UP",
@@ -287,16 +291,8 @@ class Judge:
             for request in write.requests:
                 name = (request.collection, request.key)
                 if self._unseen(name, basis):
-                    raise self._mismatch(name, "it has changed since it was read")
+                    raise self.conditions.mismatch(name, "it has changed since it was read")
         return self._basis(None)
-
-    def _effective(self, epoch: int, revision: int) -> int:
-        if revision == 0 or epoch == self.view.standing.cursor.epoch or not self.outbox.lineage:
-            return revision
-        try:
-            return Lineage(self.outbox.lineage).effective(Position(epoch, self.space, revision))
-        except UnknownEpoch as unknown:
-            raise Refusal("EPOCH_UNKNOWN", str(unknown)) from unknown
 
     # -- operations ----------------------------------------------------------
 
@@ -312,13 +308,15 @@ class Judge:
         if basis is not None and name not in trial and self._unseen(name, basis):
             whole = policy.granularity is Granularity.RECORD
             if isinstance(request, Put) or (isinstance(request, Patch) and whole):
-                raise self._mismatch(name, "it has changed since it was read")
+                raise self.conditions.mismatch(name, "it has changed since it was read")
             merged = differences(request, policy)
             if merged:
                 what = " and ".join(merged)
-                raise self._mismatch(name, f"{what} have changed since they were read", merged)
+                raise self.conditions.mismatch(
+                    name, f"{what} have changed since they were read", merged
+                )
             if isinstance(request, SpliceFields):
-                raise self._mismatch(name, "it has changed since it was read")
+                raise self.conditions.mismatch(name, "it has changed since it was read")
             if is_addition(request) or (isinstance(request, Patch) and not request.removes):
                 live = None  # its author may have seen it absent: the hub merges with what is there
         try:
@@ -326,7 +324,9 @@ class Judge:
         except (RuleMismatch, InvalidValue, SpliceMismatch) as error:
             raise Refusal(error.reason, str(error)) from error
         if any(op.kind in SPLICES for op in reduced) and self._waits(name):
-            raise self._mismatch(name, "pending edits of it are not in the view again yet")
+            raise self.conditions.mismatch(
+                name, "pending edits of it are not in the view again yet"
+            )
         return reduced
 
     def _check_owner(self, ops: Sequence[Op], actor: Actor) -> None:
@@ -344,7 +344,7 @@ class Judge:
         for (collection, key), after in trial.items():
             policy = self.view.policies.of(collection)
             if policy.invariants:
-                name = broken(policy, key, self._live((collection, key)), after.live)
+                name = broken(policy, key, self.conditions.live((collection, key)), after.live)
                 if name:
                     text = f"{collection}/{key}: {name}: {policy.invariants[name].text}"
                     raise Refusal("INVARIANT_BROKEN", text)
@@ -384,65 +384,3 @@ class Judge:
         if record is None or record.revision <= basis.effective:
             return False
         return record.other > basis.effective or not basis.saw(record.origin, record.seq)
-
-    def version(self, name: Name) -> Version | None:
-        """The version of a record in the view; None if it is absent."""
-        return version_of(self.view, self.outbox, name)
-
-    def _mismatch(
-        self, name: Name, message: str, merged: Mapping[str, Sequence[str]] | None = None
-    ) -> Refusal:
-        metadata = {"collection": name[0], "key": name[1]}
-        metadata |= {what: json.dumps(names) for what, names in (merged or {}).items()}
-        version = self.version(name)
-        if version is None:
-            metadata["exists"] = "false"
-        else:
-            metadata |= {
-                "epoch": str(version.epoch), "revision": str(version.revision),
-                "origin": version.origin.hex(), "seq": str(version.seq),
-                "pending": str(version.pending).lower(),
-            }  # fmt: skip
-        return Refusal("REVISION_MISMATCH", f"{name[0]}/{name[1]}: {message}", metadata=metadata)
-
-    def _check_precondition(self, wanted: Precondition) -> None:
-        name = (wanted.collection, wanted.key)
-        if wanted.version is None:
-            if (self._live(name) is not None) != wanted.exists:
-                said = "exists" if not wanted.exists else "does not exist"
-                raise self._mismatch(name, f"the record {said}")
-        elif not self._is_at(name, wanted.version):
-            raise self._mismatch(name, "the record is not at the version that was asked for")
-
-    def _is_at(self, name: Name, version: Version) -> bool:
-        if self._live(name) is None:
-            return False
-        pending, record = self.view.over.get(name), self.view.hub.get(name)
-        if not version.pending:
-            here = self._effective(version.epoch, version.revision)
-            return pending is None and record is not None and record.revision == here
-        base = self._effective(version.epoch, version.revision)
-        origin, seq = self.outbox.present_name(self.space, version.origin, version.seq)
-        if pending is not None:
-            by_own = (
-                record is not None
-                and (record.origin, record.other <= base) == (origin, True)
-                and record.seq <= seq
-            )
-            last = (self.outbox.id_of(pending.ordinal), pending.seq)
-            unchanged = record is None or record.revision <= base or by_own
-            return last == (origin, seq) and unchanged
-        decided = record is not None and (record.origin, record.seq) == (origin, seq)
-        return decided and record is not None and record.other <= base
-
-
-def version_of(view: SpaceView, outbox: Outbox, name: Name) -> Version | None:
-    """The version of a record in a view; None if it is absent."""
-    pending, record = view.over.get(name), view.hub.get(name)
-    cursor = view.standing.cursor
-    if pending is not None:
-        origin = outbox.id_of(pending.ordinal)
-        return Version(cursor.epoch, cursor.revision, origin, pending.seq, pending=True)
-    if record is None or record.deleted:
-        return None
-    return Version(cursor.epoch, record.revision, record.origin, record.seq)

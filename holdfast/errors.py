@@ -75,6 +75,10 @@ class RevisionMismatch(Aborted):
     """A record is not as the writer had seen it, or a precondition is false."""
 
 
+class StaleAuthority(Aborted):
+    """Another node advances this now, or nobody does: nothing was written."""
+
+
 class PreconditionFailed(HoldfastError):
     """The system is not in a state for this: change that state, or ask for something else."""
 
@@ -147,6 +151,7 @@ _BY_STATUS: dict[str, type[HoldfastError]] = {
 }
 _BY_REASON: dict[str, type[HoldfastError]] = {
     "REVISION_MISMATCH": RevisionMismatch,
+    "STALE_AUTHORITY": StaleAuthority,
     "COMPACTED": Compacted,
     "OUTCOME_UNKNOWN": OutcomeUnknown,
 }

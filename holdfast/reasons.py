@@ -140,6 +140,8 @@ _ROWS: dict[str, tuple[_Row, ...]] = {
          "Read the record again, decide anew, and write with what was read."),
         ("PRECONDITION_FAILED", "A precondition was false where the commit was decided.",
          "Read the records that it names and write anew; the conflict inbox has the payload."),
+        ("STALE_AUTHORITY", "Another node advances this now, or nobody does.",
+         "Send the request to who has the authority, or take it over."),
         ("SUPERSEDED", "Another stream of the same edge took this one's place.",
          "Check that no two agents run on copies of one database."),
     ),

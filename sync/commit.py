@@ -105,15 +105,18 @@ class Version:
 
 @dataclass(frozen=True, slots=True)
 class Precondition:
-    """What must be true of one record: at `version`, or existing, or absent."""
+    """What must be true of one record: at `version`, or existing, or absent, or governed by the
+    node that commits, under the token `authority` (see sync.authority)."""
 
     collection: str
     key: str
     version: Version | None = None
     exists: bool | None = None
+    authority: int | None = None
 
     def __post_init__(self) -> None:
-        assert (self.version is None) != (self.exists is None), self
+        said = (self.version, self.exists, self.authority)
+        assert sum(one is not None for one in said) == 1, self
 
 
 class OutcomeKind(IntEnum):

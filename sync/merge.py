@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from sync import splices, values
 from sync.apply import BEGINNERS, apply, fields_of
+from sync.authority import node_of
 from sync.batch import MAX_PAYLOAD_BYTES, Batch
 from sync.commit import Extra, Kind, Outcome, OutcomeKind, Precondition
 from sync.context import Author, Part, Tracked
@@ -127,9 +128,12 @@ class Merge:
         self.result.outcomes[self.index] = Outcome(OutcomeKind.REJECTED, rejection.reason)
 
     def _check(self, preconditions: tuple[Precondition, ...]) -> None:
+        node = node_of(self.batch.origin)
         for wanted in preconditions:
-            if not self.table.holds(wanted):
-                raise Rejected("PRECONDITION_FAILED", "precondition")
+            if not self.table.holds(wanted, node):
+                stale = wanted.authority is not None
+                reason = "STALE_AUTHORITY" if stale else "PRECONDITION_FAILED"
+                raise Rejected(reason, "precondition")
 
     def _check_invariants(self, undo: Mapping[Key, Working | None]) -> None:
         for (collection, key), before in undo.items():

@@ -40,7 +40,7 @@ def changed_since(
 
 _SAYS_ITSELF = frozenset(
     {"EXPIRED", "INVARIANT_BROKEN", "LEVEL_NOT_PERMITTED", "REVISION_MISMATCH"}
-    | {"UNDECLARED_COLLECTION"}
+    | {"STALE_AUTHORITY", "UNDECLARED_COLLECTION"}
 )
 """Reasons that say themselves what a caller has to do."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from sync import authority
 from sync.commit import Precondition
 from sync.context import Part
 from sync.policy import Policies
@@ -33,14 +34,17 @@ class Table:
     effective: Callable[[int, int], int] = _of_the_present
     texts: Texts = field(default_factory=Texts)
 
-    def holds(self, wanted: Precondition) -> bool:
-        """Whether a precondition is true of the records as they stand.
+    def holds(self, wanted: Precondition, node: str) -> bool:
+        """Whether a precondition of a commit by `node` is true of the records as they stand.
 
         A pending version holds iff its commit is the record's last writer and no
         part of the record is concurrent with it.
         """
         record = self.records.get((wanted.collection, wanted.key))
         live = record is not None and not record.deleted
+        if wanted.authority is not None:
+            value = record.live if record is not None else None
+            return authority.holds(value, wanted.authority, node)
         if wanted.version is None:
             return live == wanted.exists
         if record is None or not live:

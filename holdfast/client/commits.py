@@ -88,11 +88,12 @@ Op = Put | Patch | Delete | Add | SetAdd | SetRemove | Splice
 
 @dataclass(frozen=True, slots=True)
 class Expect:
-    """What must be true of a record for the commit to happen: made by the three functions below."""
+    """What must be true of a record for the commit to happen: made by the functions below."""
 
     path: str
     version: Version | None = None
     exists: bool | None = None
+    authority: int | None = None
 
     @classmethod
     def at(cls, path: str, version: Version | Record) -> Expect:
@@ -108,6 +109,12 @@ class Expect:
     def absent(cls, path: str) -> Expect:
         """The record does not exist, or was deleted."""
         return cls(path, exists=False)
+
+    @classmethod
+    def held(cls, path: str, token: int) -> Expect:
+        """The record's member `authority` has this token, and its holder is the node of this door;
+        else StaleAuthority is raised, or the commit rejected when it is decided."""
+        return cls(path, authority=token)
 
 
 @dataclass(frozen=True, slots=True)

@@ -177,9 +177,17 @@ def expect_to(expect: Expect) -> pb.Precondition:
     message = pb.Precondition(collection=collection, key=key)
     if expect.version is not None:
         message.version.CopyFrom(version_to(expect.version))
+    elif expect.authority is not None:
+        message.authority = _token(expect.authority)
     else:
         message.exists = bool(expect.exists)
     return message
+
+
+def _token(number: int) -> int:
+    if not 0 < number < 1 << 53:
+        raise InvalidArgument("MALFORMED_REQUEST", f"a token is a positive number, not {number}")
+    return number
 
 
 # -- from the door -----------------------------------------------------------------------------

@@ -697,12 +697,17 @@ class Precondition(_message.Message):
     KEY_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
     EXISTS_FIELD_NUMBER: _builtins.int
+    AUTHORITY_FIELD_NUMBER: _builtins.int
     collection: _builtins.str
     """Name of the collection."""
     key: _builtins.str
     """Key in the collection."""
     exists: _builtins.bool
     """The record exists (true) or is absent (false)."""
+    authority: _builtins.int
+    """The record has a member `authority` with this token, and its holder is the
+    node that commits: the edge of this door, or the hub. Else ABORTED/STALE_AUTHORITY.
+    """
     @_builtins.property
     def version(self) -> Global___Version:
         """The record is at exactly this version."""
@@ -714,12 +719,13 @@ class Precondition(_message.Message):
         key: _builtins.str = ...,
         version: Global___Version | None = ...,
         exists: _builtins.bool = ...,
+        authority: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["condition", b"condition", "exists", b"exists", "version", b"version"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["authority", b"authority", "condition", b"condition", "exists", b"exists", "version", b"version"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection", b"collection", "condition", b"condition", "exists", b"exists", "key", b"key", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["authority", b"authority", "collection", b"collection", "condition", b"condition", "exists", b"exists", "key", b"key", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_condition: _TypeAlias = _typing.Literal["version", "exists"]  # noqa: Y015
+    _WhichOneofReturnType_condition: _TypeAlias = _typing.Literal["version", "exists", "authority"]  # noqa: Y015
     _WhichOneofArgType_condition: _TypeAlias = _typing.Literal["condition", b"condition"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_condition) -> _WhichOneofReturnType_condition | None: ...
 

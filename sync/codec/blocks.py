@@ -205,6 +205,8 @@ def _fault(extra: Extra) -> str:
             check_collection(wanted.collection)
             if wanted.version is not None and not _is_sound(wanted.version):
                 return "a version has an origin and numbers"
+            if (wanted.authority or 0) > MAX_NUMBER:
+                return "a token is a number"
     except InvalidName as error:
         return str(error)
     return ""
@@ -268,10 +270,12 @@ def _extra_from(extra: replication_service_pb2.CommitExtra) -> Extra:
 def precondition_to(wanted: Precondition) -> record_pb2.Precondition:
     """A precondition as it travels."""
     message = record_pb2.Precondition(collection=wanted.collection, key=wanted.key)
-    if wanted.version is None:
-        message.exists = bool(wanted.exists)
-    else:
+    if wanted.version is not None:
         message.version.CopyFrom(version_to(wanted.version))
+    elif wanted.authority is not None:
+        message.authority = wanted.authority
+    else:
+        message.exists = bool(wanted.exists)
     return message
 
 
@@ -283,6 +287,8 @@ def precondition_from(message: record_pb2.Precondition) -> Precondition:
         return Precondition(message.collection, message.key, version=version)
     if which == "exists":
         return Precondition(message.collection, message.key, exists=message.exists)
+    if which == "authority":
+        return Precondition(message.collection, message.key, authority=message.authority)
     raise MalformedBatch("a precondition without a condition")
 
 

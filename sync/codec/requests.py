@@ -218,10 +218,11 @@ def _precondition_from(message: record_pb2.Precondition) -> Precondition:
     names.check_collection(message.collection)
     names.check_key(message.key)
     if message.WhichOneof("condition") is None:
-        raise BadRequest("MALFORMED_REQUEST", "a precondition needs version or exists")
+        raise BadRequest("MALFORMED_REQUEST", "a precondition needs version, exists or authority")
     _optional_id("version.origin", message.version.origin)
     for number in (message.version.epoch, message.version.revision, message.version.seq):
         _number("version", number)
+    _number("authority", message.authority)
     return precondition_from(message)
 
 

@@ -57,6 +57,9 @@ VERSIONS = st.builds(Version, NUMBERS, NUMBERS, st.just(b"") | IDS, NUMBERS, st.
 PRECONDITIONS = st.one_of(
     st.builds(lambda c, k, v: Precondition(c, k, version=v), NAMES, KEYS, VERSIONS),
     st.builds(lambda c, k, e: Precondition(c, k, exists=e), NAMES, KEYS, st.booleans()),
+    st.builds(
+        lambda c, k, t: Precondition(c, k, authority=t), NAMES, KEYS, st.integers(1, (1 << 53) - 1)
+    ),
 )
 EXTRAS = st.builds(
     Extra,

@@ -567,7 +567,7 @@ def test_preconditions_speak_of_live_records(wanted: Precondition, *, holds: boo
     table.decide("A", create('{"x":1}'))
     table.decide("A", create("{}", key="gone"))
     table.decide("A", delete("gone"))
-    assert table.resolver.holds(wanted) is holds
+    assert table.resolver.holds(wanted, "") is holds
     made = table.decide("B", create("{}", key="new"), extra=Extra(preconditions=(wanted,)))
     assert (table.live("new") == "{}") is holds
     if not holds:
@@ -585,12 +585,12 @@ def test_a_pending_version_holds_while_its_commit_is_the_last_and_nothing_is_con
     table = Table()
     table.decide("A", create('{"x":1}'))
     table.decide("B", patch('{"x":2}'), base=1)
-    assert table.resolver.holds(pending(1, 1))
-    assert not table.resolver.holds(pending(1, 2))
-    assert not table.resolver.holds(pending(1, 1, "A"))
-    assert not table.resolver.holds(pending(1, 1, "Z"))
+    assert table.resolver.holds(pending(1, 1), "")
+    assert not table.resolver.holds(pending(1, 2), "")
+    assert not table.resolver.holds(pending(1, 1, "A"), "")
+    assert not table.resolver.holds(pending(1, 1, "Z"), "")
     table.decide("A", patch('{"y":1}'), base=1)
-    assert not table.resolver.holds(pending(1, 1))
+    assert not table.resolver.holds(pending(1, 1), "")
 
 
 @pytest.mark.promise("precondition.pending-version")
@@ -599,8 +599,8 @@ def test_a_pending_version_fails_if_something_foreign_came_before_it() -> None:
     table.decide("A", create('{"x":1}'))
     table.decide("A", patch('{"y":1}'))
     table.decide("B", patch('{"x":2}'), base=1)
-    assert not table.resolver.holds(pending(1, 1))
-    assert table.resolver.holds(pending(2, 1))
+    assert not table.resolver.holds(pending(1, 1), "")
+    assert table.resolver.holds(pending(2, 1), "")
 
 
 def test_a_version_of_a_lost_history_is_not_mistaken_for_one_of_this() -> None:
@@ -609,8 +609,8 @@ def test_a_version_of_a_lost_history_is_not_mistaken_for_one_of_this() -> None:
     table.decide("A", create('{"x":1}'))
     resolver = table.resolver
     resolver.effective = lambda epoch, revision: revision if epoch == 2 else min(revision, 0)
-    assert resolver.holds(Precondition("robots", "r1", version=at(1, epoch=2)))
-    assert not resolver.holds(Precondition("robots", "r1", version=at(1, epoch=1)))
+    assert resolver.holds(Precondition("robots", "r1", version=at(1, epoch=2)), "")
+    assert not resolver.holds(Precondition("robots", "r1", version=at(1, epoch=1)), "")
 
 
 def test_a_precondition_sees_what_the_same_commits_elders_did() -> None:
