@@ -80,15 +80,9 @@ def entry_of(
     ours_actor: Actor | None, ours_claimed: int,
 ) -> Entry:  # fmt: skip
     """A row of the log of conflicts as an entry."""
-    conflict, winner = row.conflict, row.conflict.winner
-    ours_value = conflict.ours_value
-    if winner == "merged" and conflict.waits:  # what stands until a person has chosen
-        winner, ours_value = "ours", conflict.result
-    elif winner == "merged":
-        winner = "theirs"
-    ours = None
+    conflict, ours = row.conflict, None
     if conflict.ours is not None:
-        ours = _side(conflict.ours, names, ours_actor, ours_claimed, ours_value)
+        ours = _side(conflict.ours, names, ours_actor, ours_claimed, conflict.ours_value)
     return Entry(
         id=row.id,
         collection=conflict.collection,
@@ -96,7 +90,7 @@ def entry_of(
         field=conflict.field,
         kind=conflict.kind,
         algorithm=conflict.algorithm,
-        winner=winner,
+        winner=conflict.winner,
         reason=conflict.reason,
         state=State(row.state),
         revision=conflict.revision,
@@ -106,6 +100,8 @@ def entry_of(
         ours=ours,
         theirs=_side(conflict.theirs, names, row.actor, row.claimed, conflict.theirs_value),
         base=base,
+        result=conflict.result,
+        rule_version=conflict.version,
         clock_suspect=abs(row.skew_ms) > SUSPECT_SKEW_MS,
         answer=inbox.answer_from(row.answer) if row.answer else None,
     )

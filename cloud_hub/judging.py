@@ -187,7 +187,7 @@ class Judge:
         self, item: Requested, request: Request, live: bytes | None, policy: CollectionPolicy
     ) -> tuple[Op, ...]:
         try:
-            reduced = reduce(request, live, policy)
+            reduced = reduce(request, live, policy, restores=item.system)
             for op in reduced:
                 self._check_owner(item, op, policy)
                 live = apply(op.kind, op.payload, live)

@@ -140,7 +140,7 @@ class Judge:
         ops: list[Op] = []
         images: list[Overlaid] = []
         for request in write.requests:
-            reduced = self._reduced(request, basis if write.context else None, trial)
+            reduced = self._reduced(write, request, basis if write.context else None, trial)
             if not write.system:  # a person who answers a conflict decides also what is another's
                 self._check_owner(reduced, write.actor)
             value = self._put_as_it_is(request, reduced)
@@ -297,7 +297,7 @@ class Judge:
     # -- operations ----------------------------------------------------------
 
     def _reduced(
-        self, request: Request, basis: Basis | None, trial: Mapping[Name, Overlaid]
+        self, write: Write, request: Request, basis: Basis | None, trial: Mapping[Name, Overlaid]
     ) -> tuple[Op, ...]:
         """What a request changes. `basis` is given if its author may have seen another state."""
         name = (request.collection, request.key)
@@ -320,7 +320,7 @@ class Judge:
             if is_addition(request) or (isinstance(request, Patch) and not request.removes):
                 live = None  # its author may have seen it absent: the hub merges with what is there
         try:
-            reduced = reduce(request, live, policy)
+            reduced = reduce(request, live, policy, restores=write.system)
         except (RuleMismatch, InvalidValue, SpliceMismatch) as error:
             raise Refusal(error.reason, str(error)) from error
         if any(op.kind in SPLICES for op in reduced) and self._waits(name):

@@ -2,10 +2,8 @@
 
 What waits is a record in a reserved collection beside that of the record in conflict, so it comes
 to the edges that replicate that one, is read and watched there without a network, and counts in
-digests as everything else does. An answer is a commit: what it writes to the record in conflict,
-and a word in the inbox, both or neither. It is conditional on the record still being as the
-conflict left it, or as whoever answers has seen it; if it is not, the answer is refused like any
-commit whose precondition is false, and nothing is written over unseen.
+digests as everything else does. Here is what stands in such a record; how it is answered is in
+sync.answering.
 
 States go round: `open` (a person must answer) becomes `resolved`, and undoing that opens it again;
 `auto` (a rule has answered) becomes `undone`, and undoing that makes it `auto` again.
@@ -21,12 +19,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from sync import values
-from sync.apply import names_of
 from sync.canonical_json import InvalidValue
-from sync.commit import Actor, ActorKind, Kind, Precondition, Version
-from sync.names import inbox_of
-from sync.policy import RESERVED_PREFIX
-from sync.reduce import Add, Delete, Patch, Put, Request, SetAdd, SetRemove
+from sync.commit import Actor, ActorKind, Kind
 
 MAX_NOTE_CHARS = 1_000
 """What a person has to say of an answer: a paragraph."""
@@ -48,6 +42,8 @@ class Choice(StrEnum):
     """What the hub had."""
     THEIRS = "theirs"
     """What came."""
+    MERGED = "merged"
+    """What the rule made of both."""
     VALUE = "value"
     """Something else, which is given."""
 
@@ -94,10 +90,13 @@ class Answer:
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One conflict. `op` is the kind of operation that the value of `theirs` is the payload of
-    where a whole record is meant (`field` is empty); `epoch` and `left` say which version the
-    conflict left of the record, `left` being zero where there is none. `base` is the value that the
-    author of `theirs` had seen, None where that is not known. `abridged`: the values are too large
-    to be carried here, the hub has them."""
+    where a whole record is meant (`field` is empty), NONE if it is several (see sync.refused);
+    `epoch` and `left` say which version the conflict left of the record, `left` being zero where
+    there is none. `base` is the value that the author of `theirs` had seen, None where that is not
+    known. `result` is what the rule made of both, if it is neither of them, by the policy of the
+    revision `rule_version` (zero: there was none). `abridged`: the values are too large to be
+    carried here, the hub has them.
+    """
 
     id: bytes
     collection: str
@@ -115,6 +114,8 @@ class Entry:
     ours: Side | None
     theirs: Side
     base: bytes | None = None
+    result: bytes | None = None
+    rule_version: int = 0
     clock_suspect: bool = False
     abridged: bool = False
     answer: Answer | None = None
@@ -126,145 +127,18 @@ class Entry:
 
     @property
     def lost(self) -> Choice:
-        return Choice.OURS if self.winner == Choice.THEIRS else Choice.THEIRS
+        return Choice.THEIRS if self.winner == Choice.OURS else Choice.OURS
 
-
-# -- answering -----------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Answering:
-    """An answer as a commit: what it writes, and on what condition."""
-
-    requests: tuple[Request, ...]
-    preconditions: tuple[Precondition, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """What whoever answers had before his eyes: the version of the inbox's entry (None: it is in
-    the log of conflicts only), and of the record in conflict if it is not as the conflict left it
-    (`record` None and `record_seen`: it is absent)."""
-
-    entry: Version | None
-    record: Version | None = None
-    record_seen: bool = False
-
-
-def resolve(
-    entry: Entry, seen: Seen, choice: Choice, value: bytes | None, actor: Actor, note: str = ""
-) -> Answering:
-    """Says what shall stand of an open conflict, or of one that was resolved otherwise.
-
-    `value` is what shall stand where `choice` is VALUE: a JSON value for a field, an object for a
-    record; None removes it. Raises CannotAnswer, InvalidValue.
-    """
-    if entry.state not in (State.OPEN, State.RESOLVED):
-        raise CannotAnswer(
-            "CONFLICT_DECIDED", "a rule has decided this conflict, and nothing waits: undo it"
-        )
-    return _answering(entry, seen, State.RESOLVED, choice, value, actor, note)
-
-
-def undo(entry: Entry, seen: Seen, actor: Actor, note: str = "") -> Answering:
-    """Puts back what lost, or, of what a person did, what stood before. Raises CannotAnswer."""
-    state = UNDOING.get(entry.state)
-    if state is None:
-        raise CannotAnswer("CONFLICT_OPEN", "nobody has decided this conflict yet: resolve it")
-    choice = entry.lost if state is State.UNDONE else entry.stands
-    if state is State.OPEN and entry.answer is not None and not entry.answer.wrote:
-        return _noted(entry, seen, state, Answer(choice, False, actor, note), ())
-    return _answering(entry, seen, state, choice, None, actor, note)
-
-
-def _answering(
-    entry: Entry, seen: Seen, state: State, choice: Choice, value: bytes | None, actor: Actor,
-    note: str,
-) -> Answering:  # fmt: skip
-    if len(note) > MAX_NOTE_CHARS:
-        raise CannotAnswer("MALFORMED_REQUEST", f"note: at most {MAX_NOTE_CHARS} characters")
-    untouched = entry.state is State.OPEN and choice == entry.stands and not entry.field
-    writes = () if untouched else _writes(entry, choice, value)
-    return _noted(entry, seen, state, Answer(choice, bool(writes), actor, note), writes)
-
-
-def _writes(entry: Entry, choice: Choice, value: bytes | None) -> tuple[Request, ...]:
-    name = (entry.collection, entry.key)
-    if entry.collection.startswith(RESERVED_PREFIX):
-        raise CannotAnswer("RESERVED_COLLECTION", "the system's own records are not written so")
-    if choice is not Choice.VALUE:
-        if entry.abridged:
-            raise CannotAnswer("CONFLICT_ABRIDGED", "its values are too large to be carried here")
-        side = entry.ours if choice is Choice.OURS else entry.theirs
-        value = side.value if side is not None else None
-    if entry.field:
-        if value is None:
-            return (Patch(*name, b"{}", (entry.field,)),)
-        return (Patch(*name, values.join({entry.field: value})),)
-    if choice is Choice.THEIRS:
-        return (_as_asked(name, Kind(entry.op), value),)
-    if value is None:
-        return (Delete(*name),)
-    values.fields(value)  # an object, or it is refused
-    return (Put(*name, value),)
-
-
-def _as_asked(name: tuple[str, str], kind: Kind, payload: bytes | None) -> Request:
-    """The operation that lost, as its author meant it."""
-    if payload is None or kind is Kind.DELETE:
-        return Delete(*name)
-    match kind:
-        case Kind.CREATE | Kind.REPLACE:
-            return Put(*name, payload)
-        case Kind.PATCH:
-            return Patch(*name, payload)
-        case Kind.REMOVE:
-            return Patch(*name, b"{}", tuple(names_of(payload)))
-        case Kind.ADD | Kind.ADD_CREATE:
-            return Add(*name, payload)
-        case Kind.SET_ADD | Kind.SET_ADD_CREATE:
-            return SetAdd(*name, payload)
-        case Kind.SET_REMOVE:
-            return SetRemove(*name, payload)
-        case Kind.MAX | Kind.MAX_CREATE | Kind.MIN | Kind.MIN_CREATE:
-            return Patch(*name, payload)
-        case _:
-            raise CannotAnswer(
-                "CHOICE_IMPOSSIBLE", f"an operation of the kind {kind.name} cannot be done again"
-            )
-
-
-def _noted(
-    entry: Entry, seen: Seen, state: State, answer: Answer, writes: tuple[Request, ...]
-) -> Answering:
-    """Both parts of an answer, with what must still be true."""
-    inbox, key = inbox_of(entry.collection), entry.id.hex()
-    said = {"state": _text(state), "answer": answer_text(answer)}
-    if seen.entry is None:
-        mark: Request = Put(inbox, key, encode(replace(entry, state=state, answer=answer)))
-        at_entry = Precondition(inbox, key, exists=False)
-    else:
-        mark = Patch(inbox, key, values.join(said))
-        at_entry = Precondition(inbox, key, version=seen.entry)
-    at_record = _condition(entry, seen)
-    return Answering((*writes, mark), (at_record, at_entry))
-
-
-def _condition(entry: Entry, seen: Seen) -> Precondition:
-    """That the record is as it was seen; by default as the conflict, or the last answer, left it.
-
-    An answer writes the record and the entry at one place in the history, so the entry's version
-    tells that of the record.
-    """
-    name = (entry.collection, entry.key)
-    version = Version(entry.epoch, entry.left) if entry.left else None
-    if seen.record_seen:
-        version = seen.record
-    elif entry.answer is not None and entry.answer.wrote and seen.entry is not None:
-        version = seen.entry
-    if version is None:
-        return Precondition(*name, exists=False)
-    return Precondition(*name, version=version)
+    @property
+    def decided(self) -> bytes | None:
+        """The value that stood after the decision; None if there was none, or if it is known only
+        together with the rest of the record."""
+        if self.winner == Choice.MERGED:
+            return self.result
+        if self.winner == Choice.OURS:
+            return self.ours.value if self.ours is not None else None
+        whole = self.op in (Kind.CREATE, Kind.REPLACE)
+        return self.theirs.value if self.field or whole else None
 
 
 # -- as a record ---------------------------------------------------------------------------------
@@ -291,6 +165,7 @@ def decode(key: str, value: bytes) -> Entry:
         ours=_side_of(members["ours"]) if "ours" in members else None,
         theirs=_side_of(members["theirs"]),
         base=members.get("base"),
+        result=members.get("result"),
         answer=_answer_of(members["answer"]) if "answer" in members else None,
         **plain,
     )
@@ -313,7 +188,7 @@ def answer_of(sets: bytes) -> tuple[State, bytes] | None:
 
 _PLAIN = frozenset(
     {"collection", "key", "field", "kind", "algorithm", "winner", "reason", "revision", "epoch"}
-    | {"left", "op", "clock_suspect", "abridged"}
+    | {"left", "op", "rule_version", "clock_suspect", "abridged"}
 )
 """Members that stand in an entry as they stand in its record."""
 
@@ -326,6 +201,8 @@ def _members(entry: Entry) -> dict[str, bytes]:
         members["ours"] = _side_text(entry.ours)
     if entry.base is not None:
         members["base"] = entry.base
+    if entry.result is not None:
+        members["result"] = entry.result
     if entry.answer is not None:
         members["answer"] = answer_text(entry.answer)
     return members
@@ -334,7 +211,7 @@ def _members(entry: Entry) -> dict[str, bytes]:
 def _without_values(entry: Entry) -> Entry:
     ours = None if entry.ours is None else replace(entry.ours, value=None)
     theirs = replace(entry.theirs, value=None)
-    return replace(entry, ours=ours, theirs=theirs, base=None, abridged=True)
+    return replace(entry, ours=ours, theirs=theirs, base=None, result=None, abridged=True)
 
 
 def _side_text(side: Side) -> bytes:
@@ -380,6 +257,11 @@ def answer_text(answer: Answer) -> bytes:
             "note": _text(answer.note),
         }
     )
+
+
+def word(state: State, answer: Answer) -> bytes:
+    """What an answer sets in its entry; see `answer_of`."""
+    return values.join({"state": _text(state), "answer": answer_text(answer)})
 
 
 def _answer_of(text: bytes) -> Answer:

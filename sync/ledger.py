@@ -5,13 +5,15 @@ Invariant: an outcome worse than applied has a conflict that says what it cost.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from sync.batch import Batch
 from sync.commit import Kind, Outcome, OutcomeKind
 from sync.context import Author, Part
 from sync.policy import Policies
-from sync.working import Conflict, Resolution
+from sync.refused import several
+from sync.working import Conflict, Rejected, Resolution, Working
 
 _SEVERITY = {OutcomeKind.APPLIED: 0, OutcomeKind.MERGED: 1, OutcomeKind.SUPERSEDED: 2}
 
@@ -50,6 +52,20 @@ class Ledger:
     def wanted(self, op: int) -> bytes | None:
         """What a conflict keeps of an operation; None: that there be nothing."""
         return None if self.batch.kinds[op] == Kind.DELETE else self.batch.payloads[op]
+
+    def refusal(self, ops: Sequence[int], standing: Working | None, why: Rejected) -> None:
+        """What a commit wanted to do to a record, none of which was done: one conflict, so that
+        one answer does all of it."""
+        op = ops[0]
+        self.conflict(
+            op, "", why.kind, standing.last if standing else None,
+            standing.live if standing else None, self.wanted(op), "ours", why.by, why.reason,
+        )  # fmt: skip
+        if len(ops) > 1:
+            kinds, payloads = self.batch.kinds, self.batch.payloads
+            all_ = several([(Kind(kinds[each]), payloads[each]) for each in ops])
+            last = self.result.conflicts[-1]
+            self.result.conflicts[-1] = replace(last, op=int(Kind.NONE), theirs_value=all_)
 
     def conflict(
         self, op: int, name: str, kind: str, ours: Part | None, ours_value: bytes | None,

@@ -34,7 +34,7 @@ def elements(text: bytes) -> list[bytes]:
     """
     if text[:1] != b"[":
         raise InvalidValue("NOT_A_SET", "the field holds no array of elements")
-    found = sorted(set(_items(text)))
+    found = sorted(set(items(text)))
     if len(found) > MAX_ELEMENTS:
         raise InvalidValue(
             "VALUE_TOO_LARGE",
@@ -99,7 +99,7 @@ def siblings(text: bytes) -> list[bytes]:
     if not text.startswith(opening):
         return [text]
     members = values.fields(text)
-    return _items(members[SIBLINGS]) if set(members) == {SIBLINGS} else [text]
+    return items(members[SIBLINGS]) if set(members) == {SIBLINGS} else [text]
 
 
 def shown_siblings(texts: list[bytes]) -> bytes:
@@ -113,7 +113,7 @@ def _bounded(items: list[bytes]) -> bytes:
     return array(elements(array(items)))
 
 
-def _items(text: bytes) -> list[bytes]:
+def items(text: bytes) -> list[bytes]:
     """The texts of an array's elements."""
     try:
         found = [orjson.dumps(item, None, orjson.OPT_SORT_KEYS) for item in orjson.loads(text)]

@@ -115,16 +115,17 @@ class Merge:
                 self.table.records.pop(key, None)
             else:
                 self.table.records[key] = record
+        refused: dict[Key, list[int]] = {}
         for op in self.ops:
-            standing = self.table.records.get((self.batch.collections[op], self.batch.keys[op]))
+            key = (self.batch.collections[op], self.batch.keys[op])
+            standing = self.table.records.get(key)
             if self.batch.kinds[op] != Kind.NONE:
-                self.ledger.conflict(
-                    op, "", rejection.kind, standing.last if standing else None,
-                    standing.live if standing else None, self.ledger.wanted(op), "ours",
-                    rejection.by, rejection.reason,
-                )  # fmt: skip
+                refused.setdefault(key, []).append(op)
             self.ledger.no_effect(op)
             self.result.previous[op] = standing.revision if standing else 0
+        for key, ops in refused.items():
+            standing = self.table.records.get(key)
+            self.ledger.refusal(ops, standing, rejection)
         self.result.outcomes[self.index] = Outcome(OutcomeKind.REJECTED, rejection.reason)
 
     def _check(self, preconditions: tuple[Precondition, ...]) -> None:

@@ -97,8 +97,11 @@ class SpliceFields:
 Request = Put | Patch | Delete | Add | SetAdd | SetRemove | SpliceFields
 
 
-def reduce(request: Request, live: bytes | None, policy: CollectionPolicy) -> tuple[Op, ...]:
-    """The operations that `request` means on a record whose live value was `live`.
+def reduce(
+    request: Request, live: bytes | None, policy: CollectionPolicy, *, restores: bool = False
+) -> tuple[Op, ...]:
+    """The operations that `request` means on a record whose live value was `live`. One that
+    `restores` puts back what a rule had made, several values in one field included.
 
     Raises RuleMismatch (what the rule of a field does not allow) and
     values.InvalidValue (a counter that is no integer, a set that is none).
@@ -119,7 +122,7 @@ def reduce(request: Request, live: bytes | None, policy: CollectionPolicy) -> tu
         whole = sets if live is None else values.merge(live, sets, removes)
         kind = Kind.CREATE if live is None else Kind.REPLACE
         return (Op(kind, request.collection, request.key, whole),)
-    return _reduce_fields(request, live, sets, removes, policy)
+    return _reduce_fields(request, live, sets, removes, policy, restores=restores)
 
 
 def is_addition(request: Request) -> bool:
@@ -204,8 +207,10 @@ def _reduce_fields(
     sets: bytes,
     removes: tuple[str, ...],
     policy: CollectionPolicy,
+    *,
+    restores: bool,
 ) -> tuple[Op, ...]:
-    sets, by_rule = split(sets, live, policy)
+    sets, by_rule = split(sets, live, policy, restores=restores)
     kinds: list[tuple[Kind, bytes]] = []
     if live is None:
         kinds.append((Kind.CREATE, sets))

@@ -32,7 +32,9 @@ Merged = list[tuple[Kind, bytes]]
 """Operations with their payloads."""
 
 
-def split(sets: bytes, live: bytes | None, policy: CollectionPolicy) -> tuple[bytes, Merged]:
+def split(
+    sets: bytes, live: bytes | None, policy: CollectionPolicy, *, restores: bool = False
+) -> tuple[bytes, Merged]:
     """What is set, and what is merged so that the fields get the values wanted.
 
     Raises RuleMismatch, values.InvalidValue.
@@ -45,6 +47,8 @@ def split(sets: bytes, live: bytes | None, policy: CollectionPolicy) -> tuple[by
     count = len(wanted)
     for name in list(wanted):
         ruling = policy.ruling_of(name)
+        if restores and ruling.rule is Rule.SIBLINGS:
+            continue
         ops = _SPLITTERS.get(ruling.rule, _as_it_is)(name, ruling, had.get(name), wanted[name])
         if ops is not None:
             del wanted[name]

@@ -300,7 +300,7 @@ class AsyncClient:
     async def resolve(
         self,
         conflict: Conflict,
-        choice: Literal["ours", "theirs", "value"],
+        choice: Literal["ours", "theirs", "merged", "value"],
         value: Any = None,
         *,
         json: str = "",

@@ -292,7 +292,7 @@ class Client:
     def resolve(
         self,
         conflict: Conflict,
-        choice: Literal["ours", "theirs", "value"],
+        choice: Literal["ours", "theirs", "merged", "value"],
         value: Any = None,
         *,
         json: str = "",

@@ -45,6 +45,7 @@ _CHOICES = {
     "ours": pb.CONFLICT_CHOICE_OURS,
     "theirs": pb.CONFLICT_CHOICE_THEIRS,
     "value": pb.CONFLICT_CHOICE_VALUE,
+    "merged": pb.CONFLICT_CHOICE_MERGED,
 }
 _CHOICES_BACK = {number: choice for choice, number in _CHOICES.items()}
 
@@ -64,7 +65,7 @@ class ConflictSide:
 
 @dataclass(frozen=True, slots=True)
 class ConflictAnswer:
-    """What a person said: `ours`, `theirs` or `value`, who, and why."""
+    """What a person said: `ours`, `theirs`, `merged` or `value`, who, and why."""
 
     choice: str
     actor: Actor
@@ -74,7 +75,9 @@ class ConflictAnswer:
 @dataclass(frozen=True, slots=True)
 class Conflict:
     """Two versions that did not know of each other. `ours` is what the hub had (None: nothing),
-    `theirs` what came; `base` what the author of `theirs` had seen, where that is known."""
+    `theirs` what came; `base` what the author of `theirs` had seen, where that is known; `result`
+    what stood after the decision (None: nothing, or it is known only with the rest of the record).
+    """
 
     id: bytes
     path: str
@@ -84,12 +87,16 @@ class Conflict:
     kind: str
     algorithm: str
     winner: str
+    """`ours`, `theirs`, or `merged`: the rule made something of both."""
     state: ConflictState
     reason: str
     clock_suspect: bool
     ours: ConflictSide | None
     theirs: ConflictSide
     base: str | None
+    result: str | None
+    rule_version: int
+    """Revision of the policy that it was decided by; zero: there was none."""
     answer: ConflictAnswer | None
     abridged: bool
     """The values are too large to be carried to edges; the hub has them."""
@@ -232,6 +239,8 @@ def _conflict_from(space: str, message: pb.Conflict, record: Record | None = Non
         ours=_side_from(message.ours) if message.HasField("ours") else None,
         theirs=_side_from(message.theirs),
         base=message.base_json or None,
+        result=message.result_json or None,
+        rule_version=message.rule_version,
         answer=answer,
         abridged=message.abridged,
         record=record,

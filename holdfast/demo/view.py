@@ -151,6 +151,8 @@ def _recent(look: Look) -> Table:
     for one in look.recent:
         sides = ("ours", "theirs") if one["winner"] == "ours" else ("theirs", "ours")
         kept, lost = (cell((one[side] or {}).get("value")) for side in sides)
+        if one["winner"] == "merged":
+            kept = cell(one["result"])
         record = cell(f"{one['collection']}/{one['key']}")
         field = cell(one["field"]) or "(record)"
         table.add_row(str(one["revision"]), Text(record), Text(field), Text(kept), Text(lost))

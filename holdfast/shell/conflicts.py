@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 Function = Callable[..., Any]
 
 COLUMNS = ("id", "record", "field", "kind", "winner", "ours", "theirs", "state")
-SIDES = ("", "base", "ours", "theirs", "now")
+SIDES = ("", "base", "ours", "theirs", "result", "now")
 STATES = ("open", "resolved", "auto", "undone")
 ID_DIGITS = 32
 EXAMPLE = "2f1c9d03a7b44e012"
@@ -121,7 +121,8 @@ def _show(door: Door) -> click.Command:
     @output_option
     def show(id_: bytes, space: str, client: Client, output: Output) -> None:
         """Show one conflict: what its author had seen (base), what the hub had (ours), what came
-        (theirs), and the record as it is now, side by side."""
+        (theirs), what stood after the decision (result), and the record as it is now, side by
+        side."""
         found = client.conflict(space, id_)
         if output.as_json:
             now = Verbatim(found.record.json) if found.record is not None else None
@@ -140,7 +141,7 @@ def _facts(found: Conflict) -> printing.Document:
         "record": found.path,
         "field": found.field or "(record)",
         "kind": found.kind + (f" ({found.reason})" if found.reason else ""),
-        "decided": f"{found.winner} by {found.algorithm} at revision {found.revision}",
+        "decided": _decision(found),
         "state": str(found.state),
         "ours": _who(found.ours),
         "theirs": _who(found.theirs),
@@ -156,6 +157,11 @@ def _facts(found: Conflict) -> printing.Document:
     return facts
 
 
+def _decision(found: Conflict) -> str:
+    policy = f" (policy of revision {found.rule_version})" if found.rule_version else ""
+    return f"{found.winner} by {found.algorithm}{policy} at revision {found.revision}"
+
+
 def _who(side: ConflictSide | None) -> str:
     if side is None:
         return "nobody"
@@ -167,9 +173,9 @@ def _side_by_side(found: Conflict) -> Iterator[Sequence[Any]]:
     """A row for the field, or for each field of the record."""
     ours = found.ours.json if found.ours is not None else None
     now = found.record.json if found.record is not None else None
-    texts = (found.base, ours, found.theirs.json, now)
+    texts = (found.base, ours, found.theirs.json, found.result, now)
     if found.field:
-        yield (found.field, *map(_value, texts[:3]), _member(now, found.field))
+        yield (found.field, *map(_value, texts[:-1]), _member(now, found.field))
         return
     objects = [_object(text) for text in texts]
     if any(one is None for one in objects):  # a list of names to remove, say
@@ -219,7 +225,7 @@ def _resolve(door: Door) -> click.Command:
         "resolve", epilog=epilog(*(f"{door.program} conflicts {each}" for each in examples))
     )
     @_names_one
-    @click.argument("choice", type=click.Choice(("ours", "theirs", "value")))
+    @click.argument("choice", type=click.Choice(("ours", "theirs", "merged", "value")))
     @click.option(
         "--value", "text",
         help="With the choice `value`: JSON for the field, or an object for the record.",
@@ -229,7 +235,8 @@ def _resolve(door: Door) -> click.Command:
         id_: bytes, space: str, choice: Any, text: str | None, client: Client, output: Output,
         **options: Any,
     ) -> int:  # fmt: skip
-        """Say what shall stand: `ours` (what the hub had), `theirs` (what came), or another value.
+        """Say what shall stand: `ours` (what the hub had), `theirs` (what came), `merged` (what the
+        rule made of both), or another value.
 
         It is refused if the record is no more as the conflict left it; with --now it is conditional
         on the record as it is at this moment. `ours` on work that was rejected lets it rest.

@@ -70,6 +70,8 @@ class _ConflictChoiceEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Confli
     """What came."""
     CONFLICT_CHOICE_VALUE: _ConflictChoice.ValueType  # 3
     """Something else, given beside it."""
+    CONFLICT_CHOICE_MERGED: _ConflictChoice.ValueType  # 4
+    """What the rule made of both."""
 
 class ConflictChoice(_ConflictChoice, metaclass=_ConflictChoiceEnumTypeWrapper):
     """What shall stand."""
@@ -82,6 +84,8 @@ CONFLICT_CHOICE_THEIRS: ConflictChoice.ValueType  # 2
 """What came."""
 CONFLICT_CHOICE_VALUE: ConflictChoice.ValueType  # 3
 """Something else, given beside it."""
+CONFLICT_CHOICE_MERGED: ConflictChoice.ValueType  # 4
+"""What the rule made of both."""
 Global___ConflictChoice: _TypeAlias = ConflictChoice  # noqa: Y015
 
 @_typing.final
@@ -101,7 +105,8 @@ class ConflictSide(_message.Message):
     """The time stamp that its device claimed."""
     json: _builtins.str
     """The value of the field or record as JSON; empty: absent, or removed. Where
-    an operation on a whole record lost, its payload.
+    an operation on a whole record lost, its payload; where several did, an
+    object with the member `operations`, an array of their kinds and payloads.
     """
     @_builtins.property
     def op_id(self) -> _record_pb2.OpId:
@@ -182,6 +187,8 @@ class Conflict(_message.Message):
     BASE_JSON_FIELD_NUMBER: _builtins.int
     ANSWER_FIELD_NUMBER: _builtins.int
     ABRIDGED_FIELD_NUMBER: _builtins.int
+    RESULT_JSON_FIELD_NUMBER: _builtins.int
+    RULE_VERSION_FIELD_NUMBER: _builtins.int
     id: _builtins.bytes
     """Its id; 16 bytes."""
     collection: _builtins.str
@@ -195,7 +202,7 @@ class Conflict(_message.Message):
     kind: _builtins.str
     """concurrent, delete_edit, missing_base, rejected, precondition, ..."""
     winner: _builtins.str
-    """"ours" or "theirs"."""
+    """"ours", "theirs", or "merged": the rule made something of both."""
     algorithm: _builtins.str
     """The rule that decided."""
     state: Global___ConflictState.ValueType
@@ -210,6 +217,12 @@ class Conflict(_message.Message):
     """
     abridged: _builtins.bool
     """True: the values are too large to be carried to edges; the hub has them."""
+    result_json: _builtins.str
+    """The value that stood after the decision, as JSON; empty: none, or known only
+    together with the rest of the record.
+    """
+    rule_version: _builtins.int
+    """The revision of the policy that it was decided by; zero: there was none."""
     @_builtins.property
     def ours(self) -> Global___ConflictSide:
         """What the hub had."""
@@ -241,10 +254,12 @@ class Conflict(_message.Message):
         base_json: _builtins.str = ...,
         answer: Global___ConflictAnswer | None = ...,
         abridged: _builtins.bool = ...,
+        result_json: _builtins.str = ...,
+        rule_version: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "ours", b"ours", "theirs", b"theirs"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["abridged", b"abridged", "algorithm", b"algorithm", "answer", b"answer", "base_json", b"base_json", "clock_suspect", b"clock_suspect", "collection", b"collection", "field", b"field", "id", b"id", "key", b"key", "kind", b"kind", "ours", b"ours", "reason", b"reason", "revision", b"revision", "state", b"state", "theirs", b"theirs", "winner", b"winner"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["abridged", b"abridged", "algorithm", b"algorithm", "answer", b"answer", "base_json", b"base_json", "clock_suspect", b"clock_suspect", "collection", b"collection", "field", b"field", "id", b"id", "key", b"key", "kind", b"kind", "ours", b"ours", "reason", b"reason", "result_json", b"result_json", "revision", b"revision", "rule_version", b"rule_version", "state", b"state", "theirs", b"theirs", "winner", b"winner"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 
 from holdfast.v1 import conflict_service_pb2 as pb
 from holdfast.v1 import record_pb2
-from sync import inbox, names
+from sync import answering, inbox, names
+from sync.answering import Answering, Seen
 from sync.codec.blocks import version_from
 from sync.codec.requests import (
     BadRequest,
@@ -19,7 +20,7 @@ from sync.codec.requests import (
     level_from,
 )
 from sync.commit import Actor, Version
-from sync.inbox import Answering, Choice, Entry, Seen, Side, State
+from sync.inbox import Choice, Entry, Side, State
 from sync.levels import Level
 from sync.position import ID_BYTES
 
@@ -34,6 +35,7 @@ _CHOICES = {
     Choice.OURS: pb.CONFLICT_CHOICE_OURS,
     Choice.THEIRS: pb.CONFLICT_CHOICE_THEIRS,
     Choice.VALUE: pb.CONFLICT_CHOICE_VALUE,
+    Choice.MERGED: pb.CONFLICT_CHOICE_MERGED,
 }
 _CHOICES_BACK: dict[int, Choice] = {number: choice for choice, number in _CHOICES.items()}
 
@@ -113,8 +115,8 @@ class Word:
         """
         seen = Seen(at, self.seen, record_seen=self.seen is not None or self.seen_absent)
         if self.choice is None:
-            return inbox.undo(entry, seen, self.actor, self.note)
-        return inbox.resolve(entry, seen, self.choice, self.value, self.actor, self.note)
+            return answering.undo(entry, seen, self.actor, self.note)
+        return answering.resolve(entry, seen, self.choice, self.value, self.actor, self.note)
 
     def commit(self, entry: Entry, at: Version | None) -> CommitRequest:
         """The request that an agent would make of it. Raises as `answering`."""
@@ -137,7 +139,7 @@ def word_from(message: pb.ResolveConflictRequest | pb.UndoConflictRequest) -> Wo
     if isinstance(message, pb.ResolveConflictRequest):
         choice = _CHOICES_BACK.get(message.choice)
         if choice is None:
-            raise BadRequest("UNKNOWN_ENUM_VALUE", "choice: one of OURS, THEIRS, VALUE")
+            raise BadRequest("UNKNOWN_ENUM_VALUE", "choice: one of OURS, THEIRS, MERGED, VALUE")
         if message.json:
             if choice is not Choice.VALUE:
                 raise BadRequest("MALFORMED_REQUEST", "json: only with the choice VALUE")
@@ -179,6 +181,8 @@ def conflict_to(space: str, entry: Entry) -> pb.Conflict:
         clock_suspect=entry.clock_suspect,
         base_json=(entry.base or b"").decode(),
         abridged=entry.abridged,
+        result_json=(entry.decided or b"").decode(),
+        rule_version=entry.rule_version,
     )
     if entry.ours is not None:
         message.ours.CopyFrom(_side_to(space, entry.ours))

@@ -280,3 +280,124 @@ async def test_a_person_may_decide_what_only_an_owner_writes() -> None:
         (resolved,) = await listed(home.at("hub"), "resolved")
         await home.at("hub", ASKED).undo(resolved)
         assert (await live(home.at("hub"))).value == {"state": "free"}
+
+
+@pytest.mark.promise("conflict.resolve-undo")
+async def test_a_refused_put_waits_as_one_and_is_done_by_one_answer() -> None:
+    """It was an entry for each operation that the put came down to, and the first answer stood in
+    the way of the others."""
+    async with house("a") as home:
+        await home.set_policy("parts", '{"fields":{"count":{"rule":"counter"}}}')
+        await home.keeper("hub").put(PATH, {"state": "free", "count": 1, "by": "nobody"})
+        await home.settled()
+        await home.pause("a")
+        arm = home.at("a", ROBOT)
+        part = await live(arm)
+        await arm.put(PATH, {"state": "gripped", "count": 4}, if_version=part)
+        await home.keeper("hub").patch(PATH, {"at": "dock"})
+        await home.resume("a")
+        await home.settled()
+        (found,) = await listed(home.at("a"), "open")
+        assert found.theirs.json == (
+            '{"operations":[{"kind":"remove","payload":["by"]},'
+            '{"kind":"patch","payload":{"state":"gripped"}},{"kind":"add","payload":{"count":3}}]}'
+        )
+        await (await home.at("a", ASKED).resolve(found, "theirs")).outcome()
+        assert (await live(home.at("hub"))).value == {"state": "gripped", "count": 4, "at": "dock"}
+        await home.settled()
+        (resolved,) = await listed(home.at("a"), "resolved")
+        await (await home.at("a", ASKED).undo(resolved)).outcome()
+        assert (await live(home.at("hub"))).value == {
+            "state": "free", "count": 1, "by": "nobody", "at": "dock",
+        }  # fmt: skip
+        assert await listed(home.at("hub"), "open") != []
+
+
+SIBLINGS = '{"fields":{"state":{"rule":"siblings"}}}'
+
+
+@pytest.mark.promise("conflict.recorded")
+@pytest.mark.promise("conflict.resolve-undo")
+async def test_what_a_rule_made_of_both_is_told_beside_both_and_can_be_put_back() -> None:
+    async with house("a") as home:
+        policy = await home.set_policy("parts", SIBLINGS)
+        await home.keeper("hub").put(PATH, {"state": "free"})
+        await home.settled()
+        await home.pause("a")
+        await home.at("a", ROBOT).patch(PATH, {"state": "gripped"})
+        await home.keeper("hub").patch(PATH, {"state": "broken"})
+        await home.resume("a")
+        await home.settled()
+        both = {"$siblings": ["broken", "gripped"]}
+        (found,), (at_hub,) = [await listed(home.at(name), "open") for name in ("a", "hub")]
+        for one in (found, at_hub):
+            assert one.ours is not None
+            assert (one.winner, one.ours.json, one.theirs.json, one.result) == (
+                "merged", '"broken"', '"gripped"', '{"$siblings":["broken","gripped"]}',
+            )  # fmt: skip
+            assert one.rule_version == policy
+        ben = home.at("a", ASKED)
+        await (await ben.resolve(found, "ours")).outcome()
+        assert (await live(home.at("hub"))).value == {"state": "broken"}
+        await home.settled()
+        (resolved,) = await listed(ben, "resolved")
+        await (await ben.undo(resolved)).outcome()
+        assert (await live(home.at("hub"))).value == {"state": both}
+        await home.settled()
+        (again,) = await listed(ben, "open")
+        await (await ben.resolve(again, "merged", note="keep both")).outcome()
+        await home.settled()
+        assert (await live(ben)).value == {"state": both}
+        assert await listed(home.at("hub"), "open") == []
+
+
+@pytest.mark.promise("conflict.resolve-undo")
+async def test_what_an_expression_made_of_both_is_undone_and_put_back() -> None:
+    """Undoing the undo wrote what had come, not what the rule had made."""
+    async with house("a") as home:
+        await home.set_policy(
+            "parts", '{"fields":{"level":{"rule":"expr","expr":"ours + theirs"}}}'
+        )
+        await home.keeper("hub").put(PATH, {"level": 1})
+        await home.settled()
+        await home.pause("a")
+        await home.at("a", ROBOT).patch(PATH, {"level": 20})
+        await home.keeper("hub").patch(PATH, {"level": 300})
+        await home.resume("a")
+        await home.settled()
+        (found,) = await listed(home.at("hub"), "auto")
+        assert (found.winner, found.result) == ("merged", "320")
+        hub = home.at("hub", ASKED)
+        await hub.undo(found)
+        assert (await live(hub)).value == {"level": 300}
+        (undone,) = await listed(hub, "undone")
+        await hub.undo(undone)
+        assert (await live(hub)).value == {"level": 320}
+        with pytest.raises(PreconditionFailed) as refused:
+            await home.at("hub", ASKED).resolve(found, "merged")
+        assert refused.value.reason == "CONFLICT_DECIDED"
+        await home.settled()
+
+
+@pytest.mark.promise("write.strong.siblings")
+async def test_a_strong_write_does_not_replace_siblings_that_its_author_has_not_seen() -> None:
+    async with house("a") as home:
+        await home.set_policy("parts", SIBLINGS)
+        await home.keeper("hub").put(PATH, {"state": "free"})
+        await home.settled()
+        await home.pause("a")
+        await home.at("a", ROBOT).patch(PATH, {"state": "gripped"})
+        await home.keeper("hub").patch(PATH, {"state": "broken"})
+        await home.resume("a")
+        await home.settled()
+        both = {"state": {"$siblings": ["broken", "gripped"]}}
+        for name in ("a", "hub"):
+            with pytest.raises(PreconditionFailed) as refused:
+                await home.at(name, PERSON).patch(PATH, {"state": "sold"}, level="strong")
+            assert refused.value.reason == "REFUSED_BY_RULE"
+            assert (await live(home.at("hub"))).value == both
+        ann = home.at("a", PERSON)
+        seen = await live(ann)
+        assert seen.value == both
+        await ann.patch(PATH, {"state": "sold"}, level="strong", based_on=(seen,))
+        assert (await live(home.at("hub"))).value == {"state": "sold"}

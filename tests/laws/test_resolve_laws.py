@@ -17,6 +17,8 @@ from sync import values
 from sync.batch import Batch, Decided, joined
 from sync.commit import Commit, Kind, OutcomeKind
 from sync.policy import POLICIES
+from sync.refused import operations
+from sync.working import Conflict
 from tests.fleet import HUB_ORIGIN, Hub, Replica
 from tests.laws.histories import ADDITIVE, COLLECTIONS, Event, Step, World, steps
 
@@ -177,11 +179,13 @@ def test_every_decision_is_whole_and_leaves_a_record_of_what_it_cost(history: li
             found = [c for c in world.hub.conflicts if c.revision == revision]
             if outcome.kind is OutcomeKind.REJECTED:
                 assert all(op.kind is Kind.NONE for op in commit.ops), "all or none"
-                assert [c.theirs_value for c in found] == [
-                    None if op.kind is Kind.DELETE else op.payload
+                kept = Counter(op for c in found for op in _operations(c))
+                assert kept == Counter(
+                    (op.collection, op.key, op.kind, op.payload)
                     for op in wanted.ops
                     if op.kind is not Kind.NONE  # such as removing from what is not there
-                ]
+                )
+                assert len({(c.collection, c.key) for c in found}) == len(found)
             elif outcome.kind is OutcomeKind.SUPERSEDED:
                 assert any(c.winner == "ours" for c in found)
             elif outcome.kind is OutcomeKind.MERGED:
@@ -189,6 +193,14 @@ def test_every_decision_is_whole_and_leaves_a_record_of_what_it_cost(history: li
                 assert all(c.winner in ("theirs", "merged") for c in found)
             else:
                 assert (outcome.kind, rows[revision]) == (OutcomeKind.APPLIED, 0)
+
+
+def _operations(one: Conflict) -> list[tuple[str, str, Kind, bytes]]:
+    """What a conflict keeps of a commit that was rejected."""
+    ops = [(Kind(one.op), one.theirs_value or b"")]
+    if one.op == Kind.NONE and one.theirs_value is not None:
+        ops = operations(one.theirs_value)
+    return [(one.collection, one.key, kind, payload) for kind, payload in ops]
 
 
 @pytest.mark.promise("merge.deleted-stays-deleted")

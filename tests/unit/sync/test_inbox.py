@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from sync import inbox, values
+from sync import answering, inbox, values
+from sync.answering import Seen
 from sync.commit import Actor, ActorKind, Kind, Precondition, Version
-from sync.inbox import Answer, CannotAnswer, Choice, Entry, Seen, Side, State
+from sync.inbox import Answer, CannotAnswer, Choice, Entry, Side, State
 from sync.reduce import Add, Delete, Patch, Put
 from sync.values import MAX_VALUE_BYTES, InvalidValue
 
@@ -60,13 +61,13 @@ def test_what_is_too_large_or_too_deep_goes_without_its_values() -> None:
         assert (read.abridged, read.theirs.value, read.ours.value) == (True, None, None)  # type: ignore[union-attr]
         assert read.theirs.actor == ANN
         with pytest.raises(CannotAnswer) as refused:
-            inbox.resolve(read, SEEN, Choice.THEIRS, None, ANN)
+            answering.resolve(read, SEEN, Choice.THEIRS, None, ANN)
         assert refused.value.reason == "CONFLICT_ABRIDGED"
-        assert inbox.resolve(read, SEEN, Choice.VALUE, b"1", ANN).requests
+        assert answering.resolve(read, SEEN, Choice.VALUE, b"1", ANN).requests
 
 
 def test_only_an_answer_is_one() -> None:
-    answered = inbox.resolve(entry(), SEEN, Choice.OURS, None, ANN).requests[-1]
+    answered = answering.resolve(entry(), SEEN, Choice.OURS, None, ANN).requests[-1]
     assert isinstance(answered, Patch)
     found = inbox.answer_of(answered.sets)
     assert found is not None
@@ -80,7 +81,7 @@ def test_only_an_answer_is_one() -> None:
 
 
 def test_an_answer_writes_the_field_and_the_entry_on_both_conditions() -> None:
-    made = inbox.resolve(entry(), SEEN, Choice.THEIRS, None, ANN, "asked Maria")
+    made = answering.resolve(entry(), SEEN, Choice.THEIRS, None, ANN, "asked Maria")
     write, mark = made.requests
     assert write == Patch("tasks", "1", b'{"state":"busy"}')
     assert isinstance(mark, Patch)
@@ -94,7 +95,7 @@ def test_an_answer_writes_the_field_and_the_entry_on_both_conditions() -> None:
 
 
 def test_a_field_that_shall_not_be_is_removed() -> None:
-    (write, _) = inbox.resolve(entry(), SEEN, Choice.VALUE, None, ANN).requests
+    (write, _) = answering.resolve(entry(), SEEN, Choice.VALUE, None, ANN).requests
     assert write == Patch("tasks", "1", b"{}", ("state",))
 
 
@@ -112,22 +113,22 @@ def test_a_field_that_shall_not_be_is_removed() -> None:
 def test_rejected_work_is_done_again_as_it_was_meant(
     op: Kind, payload: bytes | None, request_: object
 ) -> None:
-    made = inbox.resolve(whole(op, payload), SEEN, Choice.THEIRS, None, ANN)
+    made = answering.resolve(whole(op, payload), SEEN, Choice.THEIRS, None, ANN)
     assert made.requests[0] == request_
 
 
 def test_letting_rejected_work_rest_writes_the_entry_alone() -> None:
-    made = inbox.resolve(whole(Kind.PATCH, b"{}", left=0), SEEN, Choice.OURS, None, ANN)
+    made = answering.resolve(whole(Kind.PATCH, b"{}", left=0), SEEN, Choice.OURS, None, ANN)
     assert [request.collection for request in made.requests] == ["_conflicts.tasks"]
     assert made.preconditions[0] == Precondition("tasks", "1", exists=False)
 
 
 def test_another_value_for_a_record_is_an_object() -> None:
     rejected = whole(Kind.PATCH, b"{}")
-    made = inbox.resolve(rejected, SEEN, Choice.VALUE, b'{"x":2}', ANN)
+    made = answering.resolve(rejected, SEEN, Choice.VALUE, b'{"x":2}', ANN)
     assert made.requests[0] == Put("tasks", "1", b'{"x":2}')
     with pytest.raises(InvalidValue):
-        inbox.resolve(rejected, SEEN, Choice.VALUE, b"2", ANN)
+        answering.resolve(rejected, SEEN, Choice.VALUE, b"2", ANN)
 
 
 @pytest.mark.parametrize(
@@ -138,14 +139,14 @@ def test_another_value_for_a_record_is_an_object() -> None:
     ],
 )
 def test_what_was_seen_instead_is_the_condition(seen: Seen, condition: dict[str, object]) -> None:
-    made = inbox.resolve(entry(), seen, Choice.THEIRS, None, ANN)
+    made = answering.resolve(entry(), seen, Choice.THEIRS, None, ANN)
     assert made.preconditions[0] == Precondition("tasks", "1", **condition)  # type: ignore[arg-type]
 
 
 # -- undoing -------------------------------------------------------------------------------------
 
 
-def value_of(made: inbox.Answering) -> tuple[bytes, bytes]:
+def value_of(made: answering.Answering) -> tuple[bytes, bytes]:
     """The value that an answer writes to the field, and the state of the entry."""
     write, mark = made.requests
     assert isinstance(write, Patch)
@@ -155,13 +156,13 @@ def value_of(made: inbox.Answering) -> tuple[bytes, bytes]:
 
 def test_undo_goes_round_and_an_undo_can_be_undone() -> None:
     auto = entry(state=State.AUTO, winner="theirs")
-    made = inbox.undo(auto, Seen(None), ANN)
+    made = answering.undo(auto, Seen(None), ANN)
     assert value_of(made) == (b'"idle"', b'"undone"')
     assert made.preconditions[1] == Precondition("_conflicts.tasks", auto.id.hex(), exists=False), (
         "what only the log holds comes into the inbox by this"
     )
     undone = replace(auto, state=State.UNDONE, answer=Answer(Choice.OURS, True, ANN))
-    made = inbox.undo(undone, SEEN, ANN)
+    made = answering.undo(undone, SEEN, ANN)
     assert value_of(made) == (b'"busy"', b'"auto"')
     assert made.preconditions[0] == Precondition("tasks", "1", version=AT), (
         "an answer writes record and entry at once, so one has the version of the other"
@@ -170,20 +171,22 @@ def test_undo_goes_round_and_an_undo_can_be_undone() -> None:
 
 def test_undoing_what_a_person_did_opens_the_conflict_again() -> None:
     done = entry(state=State.RESOLVED, answer=Answer(Choice.THEIRS, True, ANN))
-    assert value_of(inbox.undo(done, SEEN, ANN)) == (b'"idle"', b'"open"')
+    assert value_of(answering.undo(done, SEEN, ANN)) == (b'"idle"', b'"open"')
     rested = whole(Kind.PATCH, b"{}", state=State.RESOLVED, answer=Answer(Choice.OURS, False, ANN))
-    assert len(inbox.undo(rested, SEEN, ANN).requests) == 1, "nothing was written: nothing is now"
+    assert len(answering.undo(rested, SEEN, ANN).requests) == 1, (
+        "nothing was written: nothing is now"
+    )
 
 
 def test_what_cannot_be_said_is_refused_by_name() -> None:
     with pytest.raises(CannotAnswer) as refused:
-        inbox.undo(entry(), SEEN, ANN)
+        answering.undo(entry(), SEEN, ANN)
     assert refused.value.reason == "CONFLICT_OPEN"
     with pytest.raises(CannotAnswer) as refused:
-        inbox.resolve(entry(state=State.AUTO), SEEN, Choice.OURS, None, ANN)
+        answering.resolve(entry(state=State.AUTO), SEEN, Choice.OURS, None, ANN)
     assert refused.value.reason == "CONFLICT_DECIDED"
     with pytest.raises(CannotAnswer) as refused:
-        inbox.resolve(entry(), SEEN, Choice.OURS, None, ANN, "x" * 1_001)
+        answering.resolve(entry(), SEEN, Choice.OURS, None, ANN, "x" * 1_001)
     assert refused.value.reason == "MALFORMED_REQUEST"
 
 
@@ -201,5 +204,5 @@ def test_what_is_not_one_value_is_refused(text: str) -> None:
 def test_the_systems_own_records_are_not_written_by_an_answer() -> None:
     rejected = whole(Kind.PATCH, b'{"strict":false}', state=State.AUTO, collection="_policies")
     with pytest.raises(CannotAnswer) as refused:
-        inbox.undo(rejected, Seen(None), ANN)
+        answering.undo(rejected, Seen(None), ANN)
     assert refused.value.reason == "RESERVED_COLLECTION"

@@ -6,6 +6,7 @@ import pytest
 
 from sync.commit import Extra, Kind, OutcomeKind, Precondition, Version
 from sync.policy import CollectionPolicy, DeleteRule, Granularity, Policies, Rule, Ruling
+from sync.refused import several
 from sync.resolve import Conflict
 from tests.unit.sync.rules import (
     Table,
@@ -497,8 +498,9 @@ def test_one_rejected_operation_rejects_all_and_leaves_no_trace() -> None:
     assert made.previous == (2, 0, 2, 1)
     assert [(c.kind, c.reason, c.state) for c in made.conflicts] == [
         ("rejected", "NOT_AN_INTEGER", "open")
-    ] * 4
-    wanted = [b'{"x":2}', b"{}", None, b'{"n":1}']
+    ] * 3
+    together = several([(Kind.PATCH, b'{"x":2}'), (Kind.DELETE, b"")])
+    wanted = [together, b"{}", b'{"n":1}']
     assert [c.theirs_value for c in made.conflicts] == wanted
 
 
