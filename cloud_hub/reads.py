@@ -21,6 +21,10 @@ from sync.commit import Actor, OpId, Outcome, OutcomeKind
 from sync.filters import Filter
 from sync.position import Lineage, Position
 from sync.resolve import Key
+from sync.room import SCANNED_BYTES, Room
+
+STEP = 100
+"""Records fetched at once for a page: of the largest, some tens of megabytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,20 +98,27 @@ class Reads:
 
         async def work(tx: Transaction) -> Page:
             position = await _position(tx, space)
-            rows = await records.page(tx, space, collection, prefix, after, scan)
-            names = await origins.names(tx, {stored.working.origin for _, stored in rows})
-            chosen: list[Found] = []
-            scanned = 0
-            for key, stored in rows:
-                if len(chosen) == size:
-                    break
-                scanned += 1
-                working = stored.working
-                if not working.deleted and wanted.matches(key, working.value):
-                    chosen.append(_found((collection, key), stored, names))
-            ended = scanned == len(rows) and len(rows) < scan
-            next_key = "" if ended or not scanned else rows[scanned - 1][0]
-            return Page(position, tuple(chosen), next_key, scanned)
+            chosen: list[tuple[str, StoredRecord]] = []
+            room, tried, scanned, at = Room(), Room(SCANNED_BYTES), 0, after
+            full = more = False
+            while not full:
+                rows = await records.page(tx, space, collection, prefix, at, STEP)
+                for key, stored in rows:
+                    working = stored.working
+                    full = len(chosen) == size or scanned == scan
+                    if full or not (wanted.is_empty or tried.takes(len(working.value))):
+                        full = more = True
+                        break
+                    if not working.deleted and wanted.matches(key, working.value):
+                        if not room.takes(len(working.value)):
+                            full = more = True
+                            break
+                        chosen.append((key, stored))
+                    scanned, at = scanned + 1, key
+                full = full or len(rows) < STEP
+            names = await origins.names(tx, {stored.working.origin for _, stored in chosen})
+            found = tuple(_found((collection, key), stored, names) for key, stored in chosen)
+            return Page(position, found, at if more else "", scanned)
 
         return await self._driver.read(work)
 
@@ -123,7 +134,10 @@ class Reads:
                 return [], 0
             steps: list[Step] = []
             start = before or stored.working.revision
+            room = Room()
             async for step in Timeline(tx, space).steps(collection, key, start):
+                if not room.takes(sum(len(op.payload) for op in step.ops)):
+                    return steps, step.revision
                 steps.append(step)
                 if len(steps) == size:
                     return steps, step.previous

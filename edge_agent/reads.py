@@ -15,8 +15,11 @@ from __future__ import annotations
 import base64
 import binascii
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from heapq import merge
+from itertools import groupby
+from typing import Any
 
 from edge_agent import standing as standings
 from edge_agent import statements, states
@@ -30,6 +33,7 @@ from sync.commit import Version
 from sync.filters import Filter
 from sync.messages import CollectionDigest, Scope
 from sync.position import Position
+from sync.room import SCANNED_BYTES, Room
 
 SQL = statements.load("reads")
 REPLICA = statements.load("replica")
@@ -169,27 +173,44 @@ def _list(connection: sqlite3.Connection, query: ListQuery, after: str, demand: 
     scan = query.scan_limit or DEFAULT_SCAN
     page = query.page_size or DEFAULT_PAGE
     place = (query.space, query.collection, after, query.prefix, _upper(query.prefix), scan + 1)
-    hub = {row[0]: HubRecord(*row[1:]) for row in connection.execute(SQL["scan_records"], place)}
-    over: dict[str, Overlaid] = {}
-    if standing.seen:
-        rows = connection.execute(SQL["scan_overlay"], place)
-        over = {row[0]: Overlaid(*row[1:]) for row in rows}
-    keys = sorted(hub.keys() | over.keys(), key=str.encode)
     records: list[Record] = []
-    scanned, pending = 0, False
-    for key in keys[:scan]:
-        scanned += 1
-        pending = pending or key in over
-        record = record_of(standing, (query.collection, key), hub.get(key), over.get(key))
-        if record is None or record.deleted:
-            continue
-        if query.filter is None or query.filter.matches(key, record.value):
-            records.append(record)
-            if len(records) == page:
+    room, tried, scanned, at = Room(), Room(SCANNED_BYTES), 0, after
+    pending, more = False, False
+    for key, hub, over in _rows(connection, place, overlaid=bool(standing.seen)):
+        if len(records) == page or scanned == scan:
+            more = True
+            break
+        record = record_of(standing, (query.collection, key), hub, over)
+        if record is not None and not record.deleted:
+            if query.filter is not None and not tried.takes(len(record.value)):
+                more = True
                 break
-    more = scanned < len(keys)
-    token = _token(keys[scanned - 1]) if more else ""
+            if query.filter is None or query.filter.matches(key, record.value):
+                if not room.takes(len(record.value)):
+                    more = True
+                    break
+                records.append(record)
+        pending = pending or over is not None
+        scanned, at = scanned + 1, key
+    token = _token(at) if more else ""
     return _read(standing, tuple(records), pending, scanned, token)
+
+
+def _rows(
+    connection: sqlite3.Connection, place: tuple[str | int, ...], *, overlaid: bool
+) -> Iterator[tuple[str, HubRecord | None, Overlaid | None]]:
+    """What both sides have of each key, in the order of keys, read as it is asked for."""
+    hub = ((row[0].encode(), 0, row) for row in connection.execute(SQL["scan_records"], place))
+    over: Iterable[tuple[bytes, int, Any]] = ()
+    if overlaid:
+        rows = connection.execute(SQL["scan_overlay"], place)
+        over = ((row[0].encode(), 1, row) for row in rows)
+    for _, group in groupby(merge(hub, over), key=lambda each: each[0]):
+        found: list[Any] = [None, None]
+        key = ""
+        for _, side, row in group:
+            key, found[side] = row[0], (HubRecord, Overlaid)[side](*row[1:])
+        yield key, found[0], found[1]
 
 
 def record_of(

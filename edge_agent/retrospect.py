@@ -17,6 +17,7 @@ from edge_agent.tail import Kept
 from holdfast.host.refusal import Refusal
 from sync.commit import Actor, Extra, Kind, Op, OpId, Outcome, OutcomeKind
 from sync.position import Position
+from sync.room import Room
 
 MAX_ENTRIES = 1_000
 DEFAULT_ENTRIES = 100
@@ -83,7 +84,7 @@ def _history(
         revision = record.revision
     entries: list[Entry] = []
     kept: Kept | None = None
-    batches = 0
+    batches, room = 0, Room()
     while revision and len(entries) < size:
         if kept is None or revision < kept.decided.first_revision:
             batches += 1
@@ -93,6 +94,8 @@ def _history(
             if kept is None:
                 return History(tuple(entries), 0, complete=False)
         entry = _entry(kept, space, name, revision)
+        if not room.takes(sum(len(op.payload) for op in entry.ops)):
+            break
         entries.append(entry)
         revision = entry.previous
     return History(tuple(entries), revision, complete=True)

@@ -135,6 +135,26 @@ def _looped(text: str) -> bool:
     return True
 
 
+def check_linear(text: str) -> None:
+    """Raises InvalidExpression unless the time of an expression grows only with what it is given,
+    however large that is: for filters, which are tried on whole records.
+
+    So a comprehension may say nothing of the variables within its parentheses: beside its own
+    element, it would go through them at every step.
+    """
+    _looped(text)
+    bare = _TEXT.sub("''", text)
+    loop = _LOOP.search(bare)
+    if loop is None:
+        return
+    depth, end = 1, loop.end()
+    while depth and end < len(bare):
+        depth += {"(": 1, ")": -1}.get(bare[end], 0)
+        end += 1
+    if re.search(r"\b(value|key)\b", bare[loop.end() : end]):
+        raise InvalidExpression("a comprehension looks at its element alone, not at value or key")
+
+
 def _parsed(name: str, text: bytes) -> Any:
     try:
         value = orjson.loads(text)

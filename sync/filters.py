@@ -1,8 +1,8 @@
 """Filters of lists and watches: CEL expressions over `key` and `value`.
 
-An expression cannot be interrupted while it runs, so it is bounded when it is
-accepted: by its length, and to one comprehension, over values that are bounded
-themselves. A record on which it fails (a field that is not there) is not meant.
+An expression cannot be interrupted while it runs, so it is bounded when it is accepted: by its
+length, and so that its time grows only with the size of the record. A page ends when its filter has
+gone through some megabytes. A record on which it fails (a field that is not there) is not meant.
 
 The library is imported when the first filter is used: an edge without filters
 does not carry it.
@@ -14,7 +14,7 @@ from typing import Any
 
 import orjson
 
-from sync.expression import InvalidExpression, compiled
+from sync.expression import InvalidExpression, check_linear, compiled
 
 MAX_CHARS = 512
 """A condition that a person can still read."""
@@ -37,8 +37,14 @@ class Filter:
         if expression:
             try:
                 self._program = compiled(expression, MAX_CHARS)
+                check_linear(expression)
             except InvalidExpression as error:
                 raise InvalidFilter(f"a filter: {error}") from error
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it means everything."""
+        return self._program is None
 
     def matches(self, key: str, value: bytes) -> bool:
         """Whether a record is meant."""

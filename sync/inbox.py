@@ -121,6 +121,13 @@ class Entry:
     answer: Answer | None = None
 
     @property
+    def size_bytes(self) -> int:
+        """What its values take."""
+        ours = self.ours.value if self.ours is not None else None
+        values_ = (ours, self.theirs.value, self.base, self.result)
+        return sum(len(value) for value in values_ if value is not None)
+
+    @property
     def stands(self) -> Choice:
         """What stands if nobody has answered, or the answer was undone."""
         return Choice(self.winner)

@@ -23,13 +23,15 @@ from sync.commit import Version
 from sync.inbox import Entry, decode
 from sync.names import inbox_of, is_inbox
 from sync.position import parse_number
+from sync.room import Room
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
 MAX_SCAN = 10_000
 """Rows looked at for one page of a narrow list: some tens of milliseconds."""
 
-SCAN_PAGE = 500
+SCAN_PAGE = 100
+"""Rows fetched at once: of the largest, some tens of megabytes."""
 
 
 class ConflictService:
@@ -135,15 +137,20 @@ async def _narrowed(
 ) -> tuple[list[Logged], tuple[int, int] | None]:
     """A page of rows that are wanted, and where to go on (None: this is the end)."""
     found: list[Logged] = []
+    room = Room()
     open_only = wanted.states == {"open"}
     for _ in range(MAX_SCAN // SCAN_PAGE):
         rows = await conflicts.page(tx, space, place, SCAN_PAGE, open_only=open_only)
         for row in rows:
-            place, one = row.place, row.conflict
+            one = row.conflict
             if wanted.matches(one.collection, one.key, one.kind, row.state):
-                found.append(row)
-                if len(found) == size:
+                values = (one.ours_value, one.theirs_value, one.result)
+                if not room.takes(sum(len(value) for value in values if value is not None)):
                     return found, place
+                found.append(row)
+            place = row.place
+            if len(found) == size:
+                return found, place
         if len(rows) < SCAN_PAGE:
             return found, None
     return found, place

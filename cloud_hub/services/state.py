@@ -31,6 +31,7 @@ from sync.commit import Version
 from sync.filters import Filter
 from sync.levels import Level
 from sync.position import Position, parse_number
+from sync.room import Room, check_room
 from sync.session import SessionToken
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -115,6 +116,7 @@ class StateService:
         keys = [_key(name.collection, name.key) for name in request.names]
         token = await self._sessions.ready(space, request.session_token, context)
         position, found = await self._reads.get(space, keys)
+        check_room(len(each.value) for each in found)
         return pb.BatchGetResponse(
             records=[record_to(position.epoch, each) for each in found],
             answer=_answer(position, token, level),
@@ -285,8 +287,9 @@ class _Wanted:
         if not changes:
             return None
         outcome = convert.outcome_to(position.space, event.op_id, event.outcome, position)
+        room = Room()
         commit = pb.CommitEvent(
-            changes=[_change(position, event, change) for change in changes],
+            changes=[_change(position, event, change, room) for change in changes],
             outcome=outcome,
             actor=convert.actor_to(event.actor),
             correlation_id=event.extra.correlation_id,
@@ -354,12 +357,16 @@ def record_to(epoch: int, found: Found) -> record.Record:
     )
 
 
-def _change(position: Position, event: Event, change: Changed) -> pb.Change:
+def _change(position: Position, event: Event, change: Changed, room: Room) -> pb.Change:
+    fits = room.takes(len(change.value))
     found = Found(
-        change.collection, change.key, change.value, change.deleted, event.revision,
-        event.op_id.origin, event.op_id.seq, event.stamp, event.actor,
+        change.collection, change.key, change.value if fits else b"", change.deleted,
+        event.revision, event.op_id.origin, event.op_id.seq, event.stamp, event.actor,
     )  # fmt: skip
-    return pb.Change(record=record_to(position.epoch, found), previous_revision=change.previous)
+    return pb.Change(
+        record=record_to(position.epoch, found), previous_revision=change.previous,
+        omitted=not fits,
+    )  # fmt: skip
 
 
 def _entry(position: Position, step: Step) -> pb.HistoryEntry:

@@ -12,7 +12,8 @@ from typing import Any
 import grpc
 
 from edge_agent.inbox import NEWEST, Inbox
-from edge_agent.services.state import StateService, record_to
+from edge_agent.services.state import StateService
+from edge_agent.services.telling import record_to
 from holdfast.host.refusal import Refusal
 from holdfast.v1 import conflict_service_pb2 as pb
 from holdfast.v1 import state_service_pb2 as state
@@ -21,13 +22,16 @@ from sync.codec import conflicts as convert
 from sync.inbox import Entry, decode
 from sync.names import inbox_of, is_inbox
 from sync.position import ID_BYTES
+from sync.room import Room
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
 MAX_PAGE = 1_000
 DEFAULT_PAGE = 100
 
-SCAN_PAGE = 500
+SCAN_PAGE = 100
+"""Entries fetched at once: of the largest, some tens of megabytes."""
+
 MAX_SCAN = 10_000
 """Entries looked at for one page of a narrow list: a tenth of a second."""
 
@@ -57,14 +61,17 @@ class ConflictService:
     ) -> tuple[list[Entry], str]:
         """A page of entries that are wanted, and the token of the next (empty: this is the end)."""
         found: list[Entry] = []
+        room = Room()
         for _ in range(MAX_SCAN // SCAN_PAGE):
             entries = await self._inbox.page(space, before, SCAN_PAGE)
             for entry in entries:
-                before = entry.id.hex()
                 if wanted.matches(entry.collection, entry.key, entry.kind, entry.state):
-                    found.append(entry)
-                    if len(found) == size:
+                    if not room.takes(entry.size_bytes):
                         return found, before
+                    found.append(entry)
+                before = entry.id.hex()
+                if len(found) == size:
+                    return found, before
             if len(entries) < SCAN_PAGE:
                 return found, ""
         return found, before

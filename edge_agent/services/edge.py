@@ -24,6 +24,7 @@ from sync.codec import requests as convert
 from sync.commit import Commit, OpId
 from sync.messages import Scope, VoidRange
 from sync.position import Position, parse_number
+from sync.room import Room
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -95,15 +96,14 @@ class EdgeService:
         space, ordinal, seq = _place(request.page_token)
         spaces = [names.check_space(request.space)] if request.space else self._files.outbox.spaces
         entries: list[pb.OutboxEntry] = []
-        token = ""
+        token, room = "", Room()
         for name in spaces:
             if name < space:
                 continue
             start = (ordinal, seq) if name == space else (0, 0)
-            found, left = await self._pending(name, start, size - len(entries))
+            found, token = await self._pending(name, start, size - len(entries), room)
             entries += found
-            if len(entries) >= size:
-                token = left
+            if token:
                 break
         return pb.ListOutboxResponse(entries=entries, next_page_token=token)
 
@@ -161,8 +161,9 @@ class EdgeService:
         )
 
     async def _pending(
-        self, space: str, start: tuple[int, int], size: int
+        self, space: str, start: tuple[int, int], size: int, room: Room
     ) -> tuple[list[pb.OutboxEntry], str]:
+        """The next entries, and where to go on (empty: these were all of the space)."""
         outbox = self._files.outbox
         standing = await self._reads.standing(space)
         entries: list[pb.OutboxEntry] = []
@@ -175,6 +176,8 @@ class EdgeService:
                 batch = await self._read(space, ordinal, after, size - len(entries))
                 if batch is None:
                     break
+                if not room.takes(sum(map(len, batch.payloads))):
+                    return entries, f"{space}/{ordinal}/{after}"
                 offered = outbox.offered.get((space, ordinal), 0)
                 entries += [
                     _entry(space, batch.origin, batch.commit(i), offered) for i in range(len(batch))

@@ -18,12 +18,13 @@ import grpc
 from edge_agent import requests as ask
 from edge_agent import retrospect
 from edge_agent.database import EdgeFiles
-from edge_agent.events import Event, Interest, Progress
+from edge_agent.events import Interest, Progress
 from edge_agent.level_reads import Ask, LevelReads, Served
 from edge_agent.level_writes import LevelWrites
 from edge_agent.reads import Demand, ListQuery, Reads
 from edge_agent.retrospect import Decision
 from edge_agent.services.hub_door import HubDoor
+from edge_agent.services.telling import decision_to, entry_to, event_to, record_to
 from edge_agent.sessions import Sessions
 from edge_agent.waiting import Waiting
 from edge_agent.watchers import Resume, Watchers
@@ -32,12 +33,12 @@ from holdfast.v1 import record_pb2 as record
 from holdfast.v1 import state_service_pb2 as pb
 from sync import names
 from sync.codec import requests as convert
-from sync.codec import version_to
 from sync.commit import Actor, OpId
 from sync.consistency import ReadLevel
 from sync.filters import Filter
 from sync.levels import Level
 from sync.position import ID_BYTES, Position, parse_number
+from sync.room import check_room
 from sync.session import SessionToken
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -129,7 +130,7 @@ class StateService:
         return pb.CommitResponse(
             answer=answer,
             op_id=convert.op_id_to(wanted.space, receipt.op_id),
-            outcome=_decision(wanted.space, written.decision),
+            outcome=decision_to(wanted.space, written.decision),
             applied_locally=receipt.applied_locally,
         )
 
@@ -167,6 +168,7 @@ class StateService:
         served, token = await self._read(
             request, wanted, lambda d: self._reads.batch_get(space, asked, d), context
         )
+        check_room(len(each.value) for each in served.read.records)
         return pb.BatchGetResponse(
             records=map(record_to, served.read.records), answer=_read_answer(served, token)
         )
@@ -237,7 +239,7 @@ class StateService:
             self._files, space, collection, key, request.page_size, before
         )
         return pb.HistoryResponse(
-            entries=[_entry(space, entry) for entry in page.entries],
+            entries=[entry_to(space, entry) for entry in page.entries],
             next_page_token=str(page.next_revision) if page.next_revision else "",
             complete=page.complete,
         )
@@ -249,7 +251,7 @@ class StateService:
         del context
         space = names.check_space(request.space)
         found = await retrospect.outcomes(self._files, space, _op_ids(request.op_ids))
-        return pb.GetOutcomeResponse(outcomes=[_decision(space, each) for each in found])
+        return pb.GetOutcomeResponse(outcomes=[decision_to(space, each) for each in found])
 
     async def Wait(self, request: pb.WaitRequest, context: Context) -> pb.WaitResponse:
         """Waits until something has happened."""
@@ -276,7 +278,7 @@ class StateService:
         position = Position(cursor.epoch, space, cursor.revision)
         return pb.WaitResponse(
             answer=_answer(position, seen, SessionToken(), bool(standing.seen)),
-            outcomes=[_decision(space, each) for each in found],
+            outcomes=[decision_to(space, each) for each in found],
         )
 
     async def Watch(
@@ -316,7 +318,7 @@ class StateService:
             else:
                 at_revision = event.position
                 place = Resume(at_revision.epoch, at_revision.revision, place.origin, place.seq)
-            yield pb.WatchResponse(commit=_event(space, event), resume_token=_resume_to(place))
+            yield pb.WatchResponse(commit=event_to(space, event), resume_token=_resume_to(place))
 
     async def _now(self, space: str) -> Resume:
         """The present: the cursor, and the newest own commit in the view."""
@@ -366,54 +368,6 @@ def _read_answer(served: Served, token: SessionToken) -> pb.Answer:
         read.position, read.context, token, read.includes_pending, served.level,
         served.staleness_ms,
     )  # fmt: skip
-
-
-def record_to(found: ask.Record) -> record.Record:
-    """A record as it travels."""
-    return record.Record(
-        collection=found.collection,
-        key=found.key,
-        json=found.value.decode(),
-        version=version_to(found.version),
-        actor=convert.actor_to(found.actor),
-        deleted=found.deleted,
-        stamp=found.stamp,
-    )
-
-
-def _decision(space: str, decision: Decision) -> record.Outcome:
-    if decision.outcome is None:
-        return record.Outcome(
-            op_id=convert.op_id_to(space, decision.op_id), reason=decision.unknown
-        )
-    return convert.outcome_to(space, decision.op_id, decision.outcome, decision.position)
-
-
-def _entry(space: str, entry: retrospect.Entry) -> pb.HistoryEntry:
-    return pb.HistoryEntry(
-        outcome=_decision(space, entry.decision),
-        actor=convert.actor_to(entry.actor),
-        stamp=entry.stamp,
-        claimed=entry.claimed,
-        ops=convert.ops_to(entry.ops),
-        previous_revision=entry.previous,
-        correlation_id=entry.extra.correlation_id,
-        causation_id=entry.extra.causation_id,
-    )
-
-
-def _event(space: str, event: Event) -> pb.CommitEvent:
-    position = None if event.pending else event.position
-    return pb.CommitEvent(
-        changes=[
-            pb.Change(record=record_to(change.record), previous_revision=change.previous)
-            for change in event.changes
-        ],
-        outcome=convert.outcome_to(space, event.op_id, event.outcome, position),
-        actor=convert.actor_to(event.actor),
-        correlation_id=event.extra.correlation_id,
-        causation_id=event.extra.causation_id,
-    )
 
 
 def _resume_to(place: Resume) -> bytes:

@@ -217,6 +217,9 @@ class Change:
     record: Record
     previous_revision: int
     """The revision that it replaced; 0: the record was absent."""
+    omitted: bool = False
+    """The commit is larger than a message: the value of this record was left out, and its `json` is
+    empty. Read it."""
 
 
 @dataclass(frozen=True, slots=True)

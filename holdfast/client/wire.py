@@ -288,6 +288,7 @@ def _change_from(space: str, message: state.Change, outcome: pb.Outcome) -> Chan
     return Change(
         record_from(space, message.record, _context_after(message.record.version, outcome)),
         message.previous_revision,
+        message.omitted,
     )
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         Actor,
         Answer,
         Bookmark,
+        Change,
         CommitEvent,
         Conflict,
         ConflictAnswer,
@@ -252,14 +253,18 @@ def event_document(event: CommitEvent | Bookmark) -> Document:
         "event": "commit",
         **outcome_document(event.outcome),
         "actor": actor_document(event.actor),
-        "changes": [
-            {**record_document(change.record), "previous_revision": change.previous_revision}
-            for change in event.changes
-        ],
+        "changes": [_change_document(change) for change in event.changes],
         "correlation_id": event.correlation_id or None,
         "causation_id": event.causation_id.hex() or None,
         "resume": event.resume_token.hex(),
     }
+
+
+def _change_document(change: Change) -> Document:
+    document = record_document(change.record)
+    if change.omitted:
+        document |= {"value": None, "omitted": True}
+    return document | {"previous_revision": change.previous_revision}
 
 
 def event_words(event: CommitEvent | Bookmark) -> str:
@@ -270,7 +275,7 @@ def event_words(event: CommitEvent | Bookmark) -> str:
         return f"{event.position.revision}  up to here"
     at = event.outcome.position
     changed = "; ".join(
-        f"{one.record.path} {'deleted' if one.record.deleted else one.record.json}"
+        f"{one.record.path} {'deleted' if one.record.deleted else one.record.json or '(large)'}"
         for one in event.changes
     )
     left = f"{at.revision if at else '-'}  {event.outcome.kind}  {actor_words(event.actor)}"

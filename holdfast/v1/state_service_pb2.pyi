@@ -456,10 +456,13 @@ class ListRequest(_message.Message):
     """Only keys that begin with this."""
     filter: _builtins.str
     """A CEL expression over `value` and `key` that is true for what is wanted;
-    at most 512 characters. Empty: all.
+    at most 512 characters, with at most one comprehension, which looks at its
+    element alone, and without `map`. Empty: all.
     """
     page_size: _builtins.int
-    """Most records in a page, 1 to 1,000; zero: 100."""
+    """Most records in a page, 1 to 1,000; zero: 100. Large records make pages
+    shorter, so that they fit a message.
+    """
     page_token: _builtins.str
     """next_page_token of the page before, or empty."""
     scan_limit: _builtins.int
@@ -586,8 +589,13 @@ class Change(_message.Message):
 
     RECORD_FIELD_NUMBER: _builtins.int
     PREVIOUS_REVISION_FIELD_NUMBER: _builtins.int
+    OMITTED_FIELD_NUMBER: _builtins.int
     previous_revision: _builtins.int
     """The revision that this change replaced; zero: the record was absent."""
+    omitted: _builtins.bool
+    """The commit is larger than a message: this record's value was left out, and
+    its json is empty. Read it.
+    """
     @_builtins.property
     def record(self) -> _record_pb2.Record:
         """The record after the commit; deleted records have deleted set."""
@@ -597,10 +605,11 @@ class Change(_message.Message):
         *,
         record: _record_pb2.Record | None = ...,
         previous_revision: _builtins.int = ...,
+        omitted: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["record", b"record"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["previous_revision", b"previous_revision", "record", b"record"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["omitted", b"omitted", "previous_revision", b"previous_revision", "record", b"record"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -101,7 +101,7 @@ class StateServiceServicer(object):
 
     def BatchGet(self, request, context):
         """Reads up to 1,000 records of one space at one position. Absent ones are
-        left out.
+        left out. RESOURCE_EXHAUSTED/MESSAGE_TOO_LARGE: ask for fewer at once.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -46,7 +46,7 @@ class StateServiceStub:
     """Reads one record. NOT_FOUND/RECORD_NOT_FOUND if it is absent or deleted."""
     BatchGet: _grpc.UnaryUnaryMultiCallable[_state_service_pb2.BatchGetRequest, _state_service_pb2.BatchGetResponse]
     """Reads up to 1,000 records of one space at one position. Absent ones are
-    left out.
+    left out. RESOURCE_EXHAUSTED/MESSAGE_TOO_LARGE: ask for fewer at once.
     """
     List: _grpc.UnaryUnaryMultiCallable[_state_service_pb2.ListRequest, _state_service_pb2.ListResponse]
     """Lists records of a collection in the order of their keys, in pages."""
@@ -75,7 +75,7 @@ class StateServiceAsyncStub(StateServiceStub):
     """Reads one record. NOT_FOUND/RECORD_NOT_FOUND if it is absent or deleted."""
     BatchGet: _aio.UnaryUnaryMultiCallable[_state_service_pb2.BatchGetRequest, _state_service_pb2.BatchGetResponse]  # type: ignore[assignment]
     """Reads up to 1,000 records of one space at one position. Absent ones are
-    left out.
+    left out. RESOURCE_EXHAUSTED/MESSAGE_TOO_LARGE: ask for fewer at once.
     """
     List: _aio.UnaryUnaryMultiCallable[_state_service_pb2.ListRequest, _state_service_pb2.ListResponse]  # type: ignore[assignment]
     """Lists records of a collection in the order of their keys, in pages."""
@@ -119,7 +119,7 @@ class StateServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_state_service_pb2.BatchGetResponse, _abc.Awaitable[_state_service_pb2.BatchGetResponse]]:
         """Reads up to 1,000 records of one space at one position. Absent ones are
-        left out.
+        left out. RESOURCE_EXHAUSTED/MESSAGE_TOO_LARGE: ask for fewer at once.
         """
 
     @_abc_1.abstractmethod
