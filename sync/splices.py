@@ -17,6 +17,7 @@ import orjson
 
 from sync import values
 from sync.canonical_json import SORTED, InvalidValue
+from sync.references import reference_in
 from sync.transform import Content, Run, Splice, SpliceMismatch, apply, splice
 
 Edits = dict[str, Splice]
@@ -94,6 +95,44 @@ def spliced(value: bytes, edits: Mapping[str, Splice]) -> bytes:
         except SpliceMismatch as error:
             raise InvalidValue("SPLICE_MISMATCH", f"field {name[:60]!r}: {error}") from error
     return values.join(texts)
+
+
+def revived(value: bytes, payload: bytes) -> bytes:
+    """A deleted record's last value, brought back by a splice: documents in pages are referred to
+    with the edit that is to be made of them. Raises InvalidValue."""
+    texts, edits = values.fields(value), decode(payload)
+    for name, edit in list(edits.items()):
+        found = reference_in(texts.get(name, b""))
+        if found is not None:
+            texts[name] = b'{"$%s":%s}' % (b"list" if found.is_list else b"text", runs_text(edit))
+            del edits[name]
+    return spliced(values.join(texts), edits)
+
+
+def edits_of_references(value: bytes) -> Edits:
+    """The edits that references of a record which was brought back say."""
+    found: Edits = {}
+    for name, member in values.fields(value).items():
+        said = reference_in(member)
+        if said is not None and said.edit:
+            found[name] = decode(values.join({name: said.edit}))[name]
+    return found
+
+
+def without_edits(value: bytes) -> bytes:
+    """A value whose references say how long their documents are after such edits."""
+    members = values.fields(value)
+    for name, edit in edits_of_references(value).items():
+        said = reference_in(members[name])
+        assert said is not None
+        members[name] = said._replace(units=edit.after, edit=b"").text
+    return values.join(members)
+
+
+def assembled(members: Mapping[str, bytes]) -> bytes:
+    """The object of these members, however long their texts are."""
+    texts = {name: orjson.Fragment(text) for name, text in members.items()}
+    return orjson.dumps(texts, None, SORTED)
 
 
 def splice_into(document: values.Document, edits: Mapping[str, Splice]) -> None:

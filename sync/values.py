@@ -35,6 +35,7 @@ from sync.canonical_json import (
     plain_object,
     too_deep,
 )
+from sync.references import Reference, reference_in
 
 __all__ = [
     "MAX_DEPTH",
@@ -62,12 +63,12 @@ _SHOWN_CHARS = 60  # of a field's name in a message: enough to find it, never a 
 _SCANNER = json.JSONDecoder(parse_int=str, parse_float=str)
 
 
-def fields(value: bytes) -> dict[str, bytes]:
+def fields(value: bytes, max_bytes: int = MAX_VALUE_BYTES) -> dict[str, bytes]:
     """The members of a canonical object, each with its exact text, in the order of their names.
 
     Raises InvalidValue, NOT_CANONICAL or the reason why it is no value at all.
     """
-    return _texts(value, _read(value))
+    return _texts(value, _read(value, max_bytes))
 
 
 def join(fields: Mapping[str, bytes]) -> bytes:
@@ -123,6 +124,11 @@ class Document:
             self._bound = len(self._text)
         return self._text
 
+    @property
+    def bound(self) -> int:
+        """Bytes of the object, at most."""
+        return self._bound
+
     def merge(self, sets: bytes, *, plain: bool = False) -> list[str]:
         """Sets members; returns their names. `plain` says that orjson keeps the text of `sets`.
 
@@ -135,8 +141,7 @@ class Document:
             self._text, self._bound = None, bound
             return list(ours)
         new = orjson.loads(sets) if plain else _read(sets)
-        if self._members is None and self._text is not None:
-            self._members = plain_object(self._text)
+        self._parse()
         if new is None or self._members is None or self._bound + len(sets) > MAX_VALUE_BYTES:
             names = list(fields(sets))
             self.replace(merge(self.text, sets))
@@ -147,8 +152,7 @@ class Document:
 
     def said(self, name: str) -> str | None:
         """The text in a member; None where there is none, or orjson does not keep the object."""
-        if self._members is None and self._text is not None:
-            self._members = plain_object(self._text)
+        self._parse()
         found = None if self._members is None else self._members.get(name)
         return found if isinstance(found, str) else None
 
@@ -161,6 +165,29 @@ class Document:
         self._members[name] = text
         self._text, self._bound = None, self._bound + more_bytes
         return True
+
+    def reference(self, name: str) -> Reference | None:
+        """What a member refers to; None for a value like any other."""
+        self._parse()
+        if self._members is None:
+            text = fields(self.text).get(name)
+            return None if text is None else reference_in(text)
+        found = self._members.get(name)
+        if not isinstance(found, dict):
+            return None
+        return reference_in(orjson.dumps(found))
+
+    def refer(self, name: str, reference: Reference) -> None:
+        """Sets a member to a reference."""
+        if self._members is None:
+            self.replace(merge(self.text, join({name: reference.text})))
+            return
+        self._members[name] = reference.member
+        self._text, self._bound = None, self._bound + len(reference.text)
+
+    def _parse(self) -> None:
+        if self._members is None and self._text is not None:
+            self._members = plain_object(self._text)
 
     def replace(self, text: bytes) -> None:
         """Becomes another object."""
@@ -220,12 +247,12 @@ def integer(text: bytes, name: str = "") -> int:
     return int(text)
 
 
-def _read(value: bytes) -> dict[str, Any] | None:
+def _read(value: bytes, max_bytes: int = MAX_VALUE_BYTES) -> dict[str, Any] | None:
     """The object where orjson keeps its text, None where only the texts will do.
 
     Raises InvalidValue unless it is a canonical object.
     """
-    check_size(value)
+    check_size(value, max_bytes)
     plain = plain_object(value)
     if plain is None:
         if exact(value) != value:
