@@ -46,8 +46,9 @@ verify: venv-dev venv-proto ## format, lint, types, layers, wire contract, promi
 proto: venv-proto ## generate holdfast/v1 from proto/
 	@exec .ci/generate holdfast/v1
 
-simulate: venv-dev ## run the simulator (ARGS="--seed 7")
-	@exec $(BIN)/python -m tests.simulation $(ARGS)
+simulate: venv-dev ## run the simulator (SEEDS=500, SEED=7 for one with its trace, COMMITS=100000 for one long run)
+	@exec $(BIN)/python -m tests.simulation $(if $(SEEDS),--seeds $(SEEDS) --jobs $(WORKERS)) \
+	  $(if $(SEED),--seed $(SEED) $(if $(COMMITS),,--trace)) $(if $(COMMITS),--commits $(COMMITS)) $(ARGS)
 
 simulate-real: venv-dev ## hubs killed and frozen under load, all of it real (ARGS="--seconds 300 --seed 7")
 	@exec $(BIN)/python -m tests.cluster $(ARGS)

@@ -132,6 +132,11 @@ class Intake:
             await reconcile.reset_replica(self._files, space, reason)
 
     async def _reset(self, space: str, error: OutOfOrder | Diverged) -> ReplicaReset:
+        standing = await self._files.replica.run(lambda c: standings.load(c, space))
+        if isinstance(error, OutOfOrder) and not standing.cursor.revision:
+            # It began from zero beside the stream, for a reason that is counted already; what was
+            # on the way follows the replica as it was.
+            return ReplicaReset("REPLICA_INCOMPLETE", f"{space} begins from zero: {error}")
         _log.error("the replica of %s begins from zero: %s", space, error)
         await self.reset(space, error.reason)
         return ReplicaReset(error.reason, str(error))

@@ -15,6 +15,8 @@ from sync.commit import Kind
 if TYPE_CHECKING:
     from tests.blackbox.hub_rows import Entry, Name
 
+MARKS = {Kind.MAX: True, Kind.MAX_CREATE: True, Kind.MIN: False, Kind.MIN_CREATE: False}
+
 Value = dict[str, Any] | None
 
 
@@ -36,6 +38,10 @@ def step(kind: int, payload: bytes, live: Value) -> Value:
             return None
         had = live or {}
         return {**had, **{name: had.get(name, 0) + more for name, more in content.items()}}
+    if kind in (Kind.SET_ADD, Kind.SET_ADD_CREATE, Kind.SET_REMOVE):
+        return _members(kind, content, live)
+    if kind in MARKS:
+        return _marks(kind, content, live)
     if live is None:
         return None
     if kind == Kind.PATCH:
@@ -80,6 +86,35 @@ class Replay:
             if value is not None:
                 found[name] = at, value
         return found
+
+
+def _marks(kind: int, content: dict[str, Any], live: Value) -> Value:
+    """Watermarks go one way; what stands stays if neither is beyond the other."""
+    if live is None and kind not in (Kind.MAX_CREATE, Kind.MIN_CREATE):
+        return None
+    after = dict(live or {})
+    for name, value in content.items():
+        had = after.get(name)
+        beyond = had is None or (value > had if MARKS[Kind(kind)] else value < had)
+        after[name] = value if beyond else had
+    return after
+
+
+def _members(kind: int, content: dict[str, list[Any]], live: Value) -> Value:
+    """Elements of sets come or go; a set has them in the order of their texts."""
+    if live is None and kind != Kind.SET_ADD_CREATE:
+        return None
+    after = dict(live or {})
+    for name, elements in content.items():
+        texts = {_text(one) for one in after.get(name, ())}
+        changed = {_text(one) for one in elements}
+        texts = texts - changed if kind == Kind.SET_REMOVE else texts | changed
+        after[name] = [json.loads(text) for text in sorted(texts, key=str.encode)]
+    return after
+
+
+def _text(value: object) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 def _spliced(kind: int, edits: dict[str, list[Any]], live: Value) -> Value:

@@ -14,7 +14,7 @@ import time
 from collections import Counter
 from functools import partial
 
-from tests.simulation import sweep
+from tests.simulation import counted, sweep
 from tests.simulation.world import Result
 
 
@@ -24,6 +24,8 @@ def main() -> int:
         os.environ["PYTHONHASHSEED"] = "0"
         os.execv(sys.executable, [sys.executable, "-m", "tests.simulation", *sys.argv[1:]])
     asked = _arguments()
+    if asked.commits:
+        return counted.main(asked.seed or 1, asked.commits)
     without = frozenset(asked.without)
     if asked.seed is not None:
         return _one(asked.seed, without, trace=asked.trace)
@@ -65,6 +67,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, default=100, help="how many")
     parser.add_argument("--from", dest="first", type=int, default=1, help="the first")
     parser.add_argument("--seed", type=int, help="one alone")
+    parser.add_argument(
+        "--commits", type=int, help="one long run of so many commits, each accounted for"
+    )
     parser.add_argument("--trace", action="store_true", help="print all that happened")
     parser.add_argument("--jobs", type=int, default=1, help="processes at a time")
     parser.add_argument(

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
+from google.rpc import error_details_pb2, status_pb2
+
+from holdfast.host.refusal import Refusal
 from tests.simulation.processes import Process
 
 if TYPE_CHECKING:
@@ -23,6 +26,9 @@ class Door(Protocol):
 
     @property
     def service(self) -> Any: ...
+
+    @property
+    def conflicts(self) -> Any: ...
 
 
 UNREACHABLE = "unreachable"
@@ -46,16 +52,28 @@ class DeadlineContext:
     def time_remaining(self) -> float:
         return self._ends - self._loop.time()
 
+    async def abort(self, code: object, details: str, trailers: Any = ()) -> NoReturn:
+        """What was handed on is refused in the words of who refused it."""
+        for _, value in trailers:
+            info = error_details_pb2.ErrorInfo()
+            if any(one.Unpack(info) for one in status_pb2.Status.FromString(value).details):
+                raise Refusal(info.reason, details)
+        raise AssertionError(f"{code} without a reason: {details}")
 
-async def call(world: World, door: Door, method: str, request: Any, seconds: float) -> Answer:
-    """One unary call. The request passes as bytes."""
+
+async def call(
+    world: World, door: Door, method: str, request: Any, seconds: float, service: Any = None
+) -> Answer:
+    """One unary call, of StateService unless another is named. The request passes as bytes."""
     if not door.up:
         return Answer(UNREACHABLE)
     process = door.process
     assert process is not None
     arrived = type(request).FromString(request.SerializeToString())
     context = DeadlineContext(world.loop, seconds)
-    task = process.spawn(getattr(door.service, method)(arrived, context), f"{method}@{door.name}")
+    task = process.spawn(
+        getattr(service or door.service, method)(arrived, context), f"{method}@{door.name}"
+    )
     await asyncio.wait([task, process.died], timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
     if not process.alive:
         return Answer("unknown", reason="crashed")

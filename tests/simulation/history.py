@@ -31,6 +31,7 @@ class Attempt:
     outcome: int = 0
     client: str = ""
     session: str = ""
+    level: str = "eventual"
     place: Place = NOWHERE
     """The position of the answer."""
     seen: dict[str, int] = field(default_factory=dict)
@@ -92,6 +93,11 @@ class History:
     watch_faults: list[tuple[str, str]] = field(default_factory=list)
     """Which watch was refused, and why."""
     samples: list[Sample] = field(default_factory=list)
+
+    @property
+    def acknowledged(self) -> int:
+        """How many commits were."""
+        return sum(1 for wanted in self.wanted if wanted.acknowledged)
 
     def want(self, space: str, commit_id: bytes, ops: list[Any]) -> Wanted:
         wanted = Wanted(len(self.wanted) + 1, space, commit_id, ops)

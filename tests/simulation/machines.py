@@ -23,6 +23,7 @@ from cloud_hub.storage.sqlite import PRAGMAS, SqliteDriver
 from edge_agent.alarms import Alarms
 from edge_agent.daemon import EdgeAgent, EdgeSettings
 from edge_agent.database import EdgeFiles, open_files
+from edge_agent.services.conflicts import ConflictService
 from edge_agent.uplink import Address
 from holdfast.host import migrations, sqlite_migrations
 from holdfast.host.errors import HostError
@@ -143,6 +144,12 @@ class EdgeMachine(Machine):
         assert self.agent is not None
         return next(iter(self.agent.states.values()))
 
+    @property
+    def conflicts(self) -> Any:
+        """Its ConflictService."""
+        assert self.agent is not None
+        return ConflictService(self.agent._inbox, self.service)
+
     async def _run(self, process: Process) -> None:
         ids = self.new_ids()
         opener: Any = partial(SimulatedFile.open, process, self.disk)
@@ -215,6 +222,12 @@ class HubMachine(Machine):
         """Its StateService."""
         assert self.hub is not None
         return self.hub.state
+
+    @property
+    def conflicts(self) -> Any:
+        """Its ConflictService."""
+        assert self.hub is not None
+        return self.hub._services["ConflictService"]
 
     def next_failure(self) -> str:
         if self.ready and self.luck.random() < self.failing:

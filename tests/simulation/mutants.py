@@ -20,6 +20,7 @@ import cloud_hub.loading
 import cloud_hub.transaction
 import edge_agent.daemon
 import edge_agent.events
+import edge_agent.level_reads
 import edge_agent.reconcile
 import edge_agent.renaming
 import edge_agent.replica
@@ -29,6 +30,7 @@ import edge_agent.standing
 import edge_agent.stream
 import edge_agent.watchers
 import sync.merge
+import sync.rules
 from cloud_hub.repeats import Repeats
 from cloud_hub.storage.driver import StorageUnavailable
 from holdfast.host import failpoints
@@ -36,6 +38,8 @@ from holdfast.host.sqlite import Pragmas, transact
 from sync.clock import MAX_LEAD_MS, stamp_at
 from sync.edge_session import EdgeSession
 from sync.policy import DeleteRule
+from sync.rules import choices
+from sync.ruling import Rule
 from tests.simulation import disks, machines
 
 patch = mock.patch.object
@@ -303,6 +307,40 @@ def _base_of_group_unknown() -> Iterator[None]:
         yield
 
 
+def _losing_values_cut() -> AbstractContextManager[object]:
+    """A conflict is told of, and what lost in it is not kept."""
+    values = cloud_hub.conflicts._values
+
+    def cut(row: Any) -> Any:
+        return values(replace(row, conflict=replace(row.conflict, theirs_value=None)))
+
+    return patch(cloud_hub.conflicts, "_values", cut)
+
+
+def _marks_fall() -> AbstractContextManager[object]:
+    """A watermark is merged like any other value."""
+    last = {Rule.MAX: choices.last, Rule.MIN: choices.last}
+    return mock.patch.dict(sync.rules.RULES, last)
+
+
+def _answers_not_noted() -> AbstractContextManager[object]:
+    """The log of conflicts does not learn of answers."""
+
+    async def nothing(_tx: Any, _space: str, _answers: Sequence[Any]) -> None:
+        return
+
+    return patch(cloud_hub.conflicts, "answer", nothing)
+
+
+def _strong_from_here() -> AbstractContextManager[object]:
+    """A strong read at an edge is answered from what is there."""
+
+    async def here(self: Any, _space: str, demand: Any, seconds: float, ask: Any) -> Any:
+        return await self._here(demand, seconds, ask)
+
+    return patch(edge_agent.level_reads.LevelReads, "_strong", here)
+
+
 def _of(*names: str) -> frozenset[str]:
     return frozenset(names)
 
@@ -362,5 +400,22 @@ MUTANTS = (
     Mutant(
         "stamps of the group unknown", _base_of_group_unknown, ("none",), _of("stamps"),
         changes={**SLOW, "hub_clients": 4}, seed=5,
+    ),
+    Mutant(
+        "losing values cut", _losing_values_cut, ("network",), _of("accounting"),
+        changes={"workloads": ("ruled",)},
+    ),
+    Mutant(
+        "marks fall", _marks_fall, ("network",), _of("accounting"),
+        changes={"workloads": ("ruled",), "gap": 0.2},
+    ),
+    Mutant(
+        "answers not noted", _answers_not_noted, ("none",), _of("inbox"),
+        changes={"workloads": ("ruled", "answers")},
+    ),
+    Mutant(
+        "strong read from here", _strong_from_here, ("network",),
+        _of("strong by witness", "strong by search"),
+        changes={"workloads": ("levels",)},
     ),
 )  # fmt: skip

@@ -21,6 +21,7 @@ import grpc
 
 from holdfast.v1 import replication_service_pb2 as pb
 from tests.simulation.processes import CURRENT, Process
+from tests.simulation.unary import asked
 
 KEEPALIVE_S = 15.0
 """After which gRPC gives a silent connection up, as the daemons set it."""
@@ -36,6 +37,12 @@ class Served(Protocol):
     """A hub process that takes streams."""
 
     process: Process | None
+
+    @property
+    def up(self) -> bool: ...
+
+    @property
+    def service(self) -> Any: ...
 
     def replicate(self, requests: AsyncIterator[Any], context: ServerContext) -> Any: ...
 
@@ -366,5 +373,25 @@ class Channel:
 
         return dial
 
-    async def close(self) -> None:
+    def unary_unary(
+        self, path: str, request_serializer: Any, response_deserializer: Any, **_: Any
+    ) -> Callable[..., Any]:
+        method = path.rpartition("/")[2]
+
+        async def ask(request: Any, *, timeout: float) -> Any:
+            data = request_serializer(request)
+            read = type(request).FromString
+            return response_deserializer(
+                await asked(self._link, self._hub, method, data, timeout, read)
+            )
+
+        return ask
+
+    def unary_stream(self, path: str, *_: Any, **_more: Any) -> Callable[..., Any]:
+        def watch(*_: Any, **_more: Any) -> Any:
+            raise AssertionError(f"{path} is not handed on by edges")
+
+        return watch
+
+    async def close(self, _seconds: float | None = None) -> None:
         """A simulated channel holds nothing."""

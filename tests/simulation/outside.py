@@ -129,6 +129,7 @@ def _commit_line(wanted: Wanted, one: Attempt, damaged: set[bytes]) -> lines.Com
     return lines.Commit(
         client=one.client,
         session=one.session,
+        level=one.level,
         door=one.door,
         space=wanted.space,
         invoked_s=one.began_s,

@@ -25,7 +25,7 @@ import sync.origin_search
 import sync.window
 from sync.messages import Scope
 from tests.simulation.clients import COLLECTIONS
-from tests.simulation.typists import SHARE
+from tests.simulation.workloads import WORKLOADS
 
 FAILPOINTS = (
     "edge.commit.before_outbox", "edge.commit.outbox_written", "edge.commit.view_written",
@@ -70,9 +70,13 @@ class Plan:
     wanderers: int
     knobs: list[tuple[object, str, object]] = field(default_factory=list)
     """Limits of production code, made small so that they are reached."""
-    typists: bool = False
-    """Whether agents type into one text, too."""
+    workloads: tuple[str, ...] = ()
+    """What is done beside the agents' work."""
     faults: list[Fault] = field(default_factory=list)
+    commits: int = 0
+    """How many are to be acknowledged before writing ends; zero: time alone ends it."""
+    sample_s: float = 2.0
+    """The longest between two looks into the files of an edge."""
 
     def describe(self) -> str:
         edges = ", ".join(
@@ -80,9 +84,11 @@ class Plan:
             for name, scopes in self.edges.items()
         )
         knobs = ", ".join(f"{name}={value}" for _, name, value in self.knobs)
+        work = ", ".join(("agents", *self.workloads))
         head = (
             f"seed {self.seed}: {self.seconds:.0f} s, {edges}; spaces {', '.join(self.spaces)};"
-            f" push {self.push_limit}; delay {self.delay_s * 1000:.0f} ms; {knobs or 'no knobs'}"
+            f" {work}; push {self.push_limit}; delay {self.delay_s * 1000:.0f} ms;"
+            f" {knobs or 'no knobs'}"
         )
         return "\n".join([head, *(f"  {fault}" for fault in self.faults)])
 
@@ -129,8 +135,8 @@ def plan_of(
         mix = rare.choice(RARE_MIXES)
     if "pause" in mix and rare.random() < 0.5:
         plan.seconds, plan.gap = LONG_S, 60 * plan.gap
-    plan.typists = luck("typists").random() < SHARE
-    return _with_faults(plan, found, mix, without)
+    plan.workloads = tuple(w.name for w in WORKLOADS if luck(w.name).random() < w.share)
+    return with_faults(plan, found, mix, without)
 
 
 def focused_plan(
@@ -144,12 +150,13 @@ def focused_plan(
         spaces=("site",), gap=0.7, push_limit=shape.choice((1, 3, 2_000)), disk_slowness_s=0.001,
         delay_s=0.01, jitter_s=0.005, capacity=64, hub_clients=1, wanderers=1, knobs=list(knobs),
     )  # fmt: skip
-    return _with_faults(replace(plan, **changes), luck("faults"), families, frozenset())
+    return with_faults(replace(plan, **changes), luck("faults"), families, frozenset())
 
 
-def _with_faults(
+def with_faults(
     plan: Plan, luck: random.Random, families: tuple[str, ...], without: frozenset[str]
 ) -> Plan:
+    """The plan, with faults of these families."""
     found = (f for f in _faults(luck, plan, families) if f.kind not in without)
     plan.faults = sorted(found, key=lambda f: f.at_s)
     return plan

@@ -15,12 +15,13 @@ FOUND = {
     65: "after a commit of unknown outcome, what was told next left a gap",
     120: "a commit that the disk kept out of the view was missing from its author's reads",
     44: "a stream that ended by agreement was taken for a lost link",
+    143: "a replica that began anew for its splices took what was on the way for a wrong stream",
     285: "two copies of a card moved the same commit to two origins, and it took effect twice",
     485: "a repeat decided elsewhere kept its effect in the view of its edge",
 }
 """What each seed found when it was run first. Plans change, so a seed may not find it again."""
 
-FIRST = range(1, 17)
+FIRST = range(1, 11)
 
 
 @pytest.mark.parametrize("seed", sorted({*FOUND, *FIRST}))

@@ -25,8 +25,9 @@ from typing import Any
 from unittest import mock
 
 from holdfast.host import failpoints
-from tests.simulation import evidence, typists
+from tests.simulation import evidence
 from tests.simulation.checks import judge
+from tests.simulation.checks.accounting import Account, account_of
 from tests.simulation.clients import POLICIES, Agent, Watcher
 from tests.simulation.clocks import SKEWS_MS, SimulatedClock
 from tests.simulation.disks import image
@@ -39,9 +40,13 @@ from tests.simulation.machines import EdgeMachine, HubMachine, Machine
 from tests.simulation.network import Link
 from tests.simulation.plan import Plan
 from tests.simulation.processes import CURRENT, KEPT, Crashed, make_task
+from tests.simulation.workloads import BY_NAME
 
 LIVENESS_S = 30.0
 """Within this after healing, every outbox is empty and every cursor at the head."""
+
+TIDY_S = 10.0
+"""How often a long run throws away what nobody holds: at moments that its seed decides."""
 
 SHM = Path("/dev/shm")
 
@@ -63,6 +68,7 @@ class Result:
     virtual_s: float = 0.0
     commits: int = 0
     digest: str = ""
+    account: Account = field(default_factory=Account)
 
 
 class World:
@@ -201,15 +207,17 @@ class World:
             except OutOfTurns:
                 self.violated("liveness", f"something spins at {self.loop.time():.1f} s")
             found = self._end()
+        account = Account()
         if found is not None:
             self.reached += evidence.sometimes(found)
             for problem in judge(found):
                 self.violated(*problem)
+            account = account_of(found) if self.plan.commits else account
         text = "\n".join(self.trace)
         digest = hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
         return Result(
             self.plan.seed, self.problems, self.trace, self.reached, self.loop.time(),
-            len(self.history.wanted), digest,
+            len(self.history.wanted), digest, account,
         )  # fmt: skip
 
     @contextlib.contextmanager
@@ -227,11 +235,14 @@ class World:
         await asyncio.sleep(1.0)
         for name, policy in POLICIES.items():
             self.set_policy(name, policy, -1)
-        if self.plan.typists:
-            self.set_policy(typists.COLLECTION, typists.POLICY, -1)
+        for workload in self.plan.workloads:
+            for name, policy in BY_NAME[workload].policies.items():
+                self.set_policy(name, policy, -1)
         self.faults.schedule()
         self._clients()
         await asyncio.sleep(self.plan.seconds)
+        while self.history.acknowledged < self.plan.commits:  # noqa: ASYNC110 - a count, no event
+            await asyncio.sleep(1.0)
         self.writing = False
         self.note("healed; quiet from now on")
         self.faults.heal()
@@ -255,10 +266,12 @@ class World:
         for space in self.plan.spaces:
             self._launch(Watcher(self, self.hub, space, "", pending=False).live())
         self._launch(self._take_samples())
+        if self.plan.commits:
+            self._launch(self._tidy())
         everywhere: list[Door] = [*self.edges, self.hub]
-        for door in everywhere if self.plan.typists else ():
-            name = f"typist-{door.name}"
-            self._launch(typists.Typist(self, name, door, self.luck(name)).live())
+        for workload in self.plan.workloads:
+            for client in BY_NAME[workload].clients(self, everywhere):
+                self._launch(client.live())
 
     def _agent(self, doors: list[Door]) -> None:
         self.agents += 1
@@ -271,8 +284,13 @@ class World:
     async def _take_samples(self) -> None:
         luck = self.luck("samples")
         while True:
-            await asyncio.sleep(luck.uniform(0.3, 2.0))
+            await asyncio.sleep(luck.uniform(0.15, 1.0) * self.plan.sample_s)
             self.sample(luck.choice(self.edges))
+
+    async def _tidy(self) -> None:
+        while True:
+            await asyncio.sleep(TIDY_S)
+            gc.collect()
 
     def sample(self, edge: EdgeMachine) -> None:
         """Keeps what is in the files of an edge now."""

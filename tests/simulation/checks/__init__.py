@@ -11,7 +11,15 @@ from collections.abc import Callable
 
 from tests.blackbox import checks as blackbox
 from tests.simulation import outside
-from tests.simulation.checks import commits, conflicts, housekeeping, log, state, watches
+from tests.simulation.checks import (
+    accounting,
+    commits,
+    conflicts,
+    housekeeping,
+    log,
+    state,
+    watches,
+)
 from tests.simulation.evidence import Evidence
 
 CHECKS: dict[str, Callable[[Evidence], list[str]]] = {
@@ -26,6 +34,7 @@ CHECKS: dict[str, Callable[[Evidence], list[str]]] = {
     "inbox": conflicts.what_waits_is_in_the_inbox,
     "tombstones": conflicts.nothing_deleted_returns,
     "watch refused": watches.refused_for_a_reason,
+    "accounting": accounting.nothing_is_unaccounted_for,
     "housekeeping": housekeeping.no_rebuild_and_no_alarm,
 }
 

@@ -108,8 +108,8 @@ def effects_are_what_was_asked(found: Evidence) -> list[str]:
     """An applied commit has its own content; what is added to a tally is what was asked."""
     problems = []
     for wanted, entries in _pairs(found):
-        if not entries or entries[0].outcome.kind in NO_EFFECT:
-            continue
+        if not entries or not wanted.ops or entries[0].outcome.kind in NO_EFFECT:
+            continue  # it had none, or is an answer: that writes what it answers
         entry = entries[0]
         # What is added to a record whose creator was rejected is superseded, and kept as that.
         whole = entry.outcome.kind is not OutcomeKind.SUPERSEDED

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 
 from sync.commit import Kind, OutcomeKind
+from sync.inbox import decode
 from sync.names import inbox_of, is_inbox
 from tests.blackbox.hub_rows import Entry, Name
 from tests.simulation.evidence import Evidence, Space
 
-EDIT_WINS = "notes"
-"""The collection whose deletions lose against edits, by policy; `things` may become so."""
+EDIT_WINS = frozenset({"notes", "things", "stocks"})
+"""Collections whose deletions lose against edits, by policy; `things` may become so."""
 
 
 def losers_are_kept(found: Evidence) -> list[str]:
@@ -33,20 +34,24 @@ def losers_are_kept(found: Evidence) -> list[str]:
 
 
 def what_waits_is_in_the_inbox(found: Evidence) -> list[str]:
-    """Each open conflict has an entry among the records, and no entry is of anything else."""
+    """Each conflict that waits has an entry among the records, in the same state; and no entry is
+    of anything else. What was undone and put back is decided by its rule again, and stays there."""
     problems = []
     for space in found.spaces.values():
-        waits = {
-            (inbox_of(row.collection), row.id.hex())
-            for row in space.conflicts
-            if row.state != "auto"
+        states = {(inbox_of(row.collection), row.id.hex()): row.state for row in space.conflicts}
+        waits = {name for name, state in states.items() if state != "auto"}
+        entries = {
+            name: value for name, (_, _, value) in space.records.items() if is_inbox(name[0])
         }
-        entries = {name for name in space.records if is_inbox(name[0])}
-        if waits != entries:
+        if waits - entries.keys() or entries.keys() - states.keys():
             problems.append(
-                f"{space.name}: open and not in the inbox {sorted(waits - entries)},"
-                f" in it and not open {sorted(entries - waits)}"
+                f"{space.name}: open and not in the inbox {sorted(waits - entries.keys())},"
+                f" in it and nowhere else {sorted(entries.keys() - states.keys())}"
             )
+        for name, value in entries.items():
+            told = str(decode(name[1], value).state)
+            if name in states and told != states[name]:
+                problems.append(f"{space.name}: {name} is {told}, in the log {states[name]}")
     return problems
 
 
@@ -65,7 +70,7 @@ def _returned(space: Space) -> list[str]:
                 deleted[name] = entry
             elif op.kind != Kind.NONE:
                 gone = deleted.pop(name, None)
-                excepted = op.collection in (EDIT_WINS, "things")
+                excepted = op.collection in EDIT_WINS
                 if gone is not None and not excepted and not _saw(entry, gone):
                     problems.append(
                         f"{space.name}: {'/'.join(name)}, deleted at {gone.revision}, returns at"

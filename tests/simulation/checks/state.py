@@ -13,6 +13,10 @@ from tests.blackbox.hub_rows import Name
 from tests.blackbox.replay import Replay, Value, step
 from tests.simulation.evidence import Evidence, Space, true_digests
 from tests.simulation.history import Sample
+from tests.simulation.workloads import levels, ruled
+
+PREVIEWED = {*ruled.POLICIES, levels.COLLECTION}
+"""Collections of which a view shows what an edge expects of the hub, or waits for its word."""
 
 
 def hub_is_replay(found: Evidence) -> list[str]:
@@ -65,8 +69,9 @@ def _judge(sample: Sample, replay: Replay, space: Space) -> list[str]:
         problems.append(f"{where}: {sample.decided} is known decided of its own, {newest} is")
     if problems or sample.damaged:
         return problems
-    # What pending splices become is the hub's to decide: laws of their own look at that.
-    typed = {(row[3], row[4]) for row in sample.pending if row[5] in SPLICES}
+    # What becomes of pending splices, and of fields whose rules an edge previews, is the hub's
+    # to decide: laws of their own look at that.
+    typed = {(row[3], row[4]) for row in sample.pending if row[5] in SPLICES or row[3] in PREVIEWED}
     view: dict[Name, Value] = {name: value for name, (_, value) in expected.items()}
     for _, _, _, collection, key, kind, payload in sample.pending:
         if (collection, key) not in typed:
