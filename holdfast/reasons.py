@@ -240,6 +240,9 @@ _ROWS: dict[str, tuple[_Row, ...]] = {
          "Write anew if it is still wanted."),
     ),
     "UNAVAILABLE": (
+        # Contents travel beside the commits that name them.
+        ("BLOB_PENDING", "A stored part of a checkpoint has not arrived here yet.",
+         "Try again, or resume from the nearest checkpoint that is complete.", 1_000),
         # Levels that cannot be kept at this moment.
         ("HUB_UNREACHABLE", "The hub cannot be reached, which this level needs; nothing is queued.",
          "Try again when the edge is connected, or write at level eventual.", 1_000),
@@ -311,6 +314,8 @@ _ROWS: dict[str, tuple[_Row, ...]] = {
     "DATA_LOSS": (
         ("DATABASE_CORRUPT", "The database file is damaged.",
          "Stop the daemon, keep the file, and run `doctor`."),
+        ("BLOB_DAMAGED", "A stored part of a checkpoint is not what its hash says.",
+         "Resume from the nearest checkpoint that can be read, and check the disk."),
         ("REPLICA_DAMAGED", "The replica is damaged; it is kept aside and built anew from the hub.",
          "Wait until it is rebuilt; writes are accepted meanwhile."),
         ("REPLICA_MISSING", "The replica is gone; a new one is built from the hub.",

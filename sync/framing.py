@@ -124,6 +124,31 @@ def decompress(
         raise _corrupt(str(error)) from None
 
 
+def compress_upon(content: bytes, base: bytes, *, level: int = 3) -> bytes:
+    """What differs from `base`, which the receiver has: a zstd frame with it as raw dictionary.
+
+    Raises FrameRefused CODEC_UNKNOWN. `content` is not empty.
+    """
+    _require_zstd()
+    return zstandard.ZstdCompressor(level=level, dict_data=_raw(base)).compress(content)
+
+
+def decompress_upon(data: bytes, base: bytes, limit: int) -> bytes:
+    """The content that `compress_upon` was given with this base, at most `limit` bytes.
+
+    A frame does not tell its base: upon another it gives other bytes, so the caller has to compare
+    a hash. Raises FrameRefused: FRAME_TOO_LARGE, FRAME_CORRUPT, CODEC_UNKNOWN, DICTIONARY_UNKNOWN.
+    """
+    _require_zstd()
+    if named := _check_header(data, limit):
+        raise FrameRefused("DICTIONARY_UNKNOWN", f"made with dictionary {named}, not upon a base")
+    try:
+        context = zstandard.ZstdDecompressor(dict_data=_raw(base), max_window_size=MAX_WINDOW_BYTES)
+        return context.decompress(data, limit, allow_extra_data=False)
+    except zstandard.ZstdError as error:
+        raise _corrupt(str(error)) from None
+
+
 def _check_header(data: bytes, limit: int) -> int:
     """The id of the frame's dictionary, 0 for none, once its claims are within the limit."""
     # Skippable frames have another magic: they hold no block, and their size means something else.
@@ -184,6 +209,10 @@ def _decompressor(dictionary: Dictionary | None) -> zstandard.ZstdDecompressor:
 
 def _content(dictionary: Dictionary) -> zstandard.ZstdCompressionDict:
     return zstandard.ZstdCompressionDict(dictionary.content)
+
+
+def _raw(base: bytes) -> zstandard.ZstdCompressionDict:
+    return zstandard.ZstdCompressionDict(base, dict_type=zstandard.DICT_TYPE_RAWCONTENT)
 
 
 def _require(codec: str) -> None:
