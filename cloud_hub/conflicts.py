@@ -128,7 +128,7 @@ def _values(row: Logged) -> tuple[int | str | bytes | None, ...]:
         *conflict.theirs[1:], conflict.theirs_value, conflict.winner, conflict.algorithm,
         row.state, conflict.reason, row.skew_ms, conflict.op, conflict.base, conflict.left,
         row.actor.id, int(row.actor.kind), row.claimed, conflict.result,
-        conflict.version,
+        conflict.version, conflict.detail,
     )  # fmt: skip
 
 
@@ -136,7 +136,7 @@ def _logged(row: Row) -> Logged:
     space, revision, idx, id_, collection, key, field, kind, *rest = row
     ours, ours_value, theirs, theirs_value = rest[:4], rest[4], rest[5:8], rest[8]
     winner, algorithm, state, reason, skew_ms, op, base, left = rest[9:17]
-    actor_id, actor_kind, claimed, answer, result, version = rest[17:]
+    actor_id, actor_kind, claimed, answer, result, version, detail = rest[17:]
     conflict = Conflict(
         index=0,
         revision=revision,
@@ -156,6 +156,7 @@ def _logged(row: Row) -> Logged:
         left=left,
         result=result,
         version=version,
+        detail=detail,
         waits=state != "auto" and kind not in OPEN_KINDS,
     )
     actor = Actor(actor_id, ActorKind(actor_kind))

@@ -92,6 +92,7 @@ def entry_of(
         algorithm=conflict.algorithm,
         winner=conflict.winner,
         reason=conflict.reason,
+        detail=conflict.detail,
         state=State(row.state),
         revision=conflict.revision,
         epoch=epoch,

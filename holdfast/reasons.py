@@ -165,6 +165,8 @@ _ROWS: dict[str, tuple[_Row, ...]] = {
          "Declare the collection with a policy first."),
         ("INVARIANT_BROKEN", "The write breaks an invariant of the collection.",
          "Read the message for the invariant; write what keeps it, or change the policy."),
+        ("RULE_UNDECIDED", "A rule could not decide on what was written; a conflict waits.",
+         "Read the detail of the conflict, and resolve it; or change the policy."),
         ("REFUSED_BY_RULE", "A rule of the collection refuses the write.",
          "Read the message for the rule; write as it asks, or change the policy."),
         # Sessions and histories.

@@ -119,6 +119,7 @@ class Entry:
     clock_suspect: bool = False
     abridged: bool = False
     answer: Answer | None = None
+    detail: str = ""
 
     @property
     def size_bytes(self) -> int:
@@ -174,6 +175,7 @@ def decode(key: str, value: bytes) -> Entry:
         base=members.get("base"),
         result=members.get("result"),
         answer=_answer_of(members["answer"]) if "answer" in members else None,
+        detail=json.loads(members["detail"]) if "detail" in members else "",
         **plain,
     )
 
@@ -210,6 +212,8 @@ def _members(entry: Entry) -> dict[str, bytes]:
         members["base"] = entry.base
     if entry.result is not None:
         members["result"] = entry.result
+    if entry.detail:
+        members["detail"] = _text(entry.detail)
     if entry.answer is not None:
         members["answer"] = answer_text(entry.answer)
     return members

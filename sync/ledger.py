@@ -70,7 +70,7 @@ class Ledger:
     def conflict(
         self, op: int, name: str, kind: str, ours: Part | None, ours_value: bytes | None,
         theirs_value: bytes | None, winner: str, algorithm: str, reason: str = "", *,
-        result: bytes | None = None, waits: bool = False,
+        result: bytes | None = None, waits: bool = False, detail: str = "",
     ) -> None:  # fmt: skip
         """Two versions met: the log of conflicts keeps both."""
         collection = self.batch.collections[op]
@@ -79,6 +79,6 @@ class Ledger:
                 self.index, self.author.revision, collection, self.batch.keys[op], name, kind,
                 ours, ours_value, self.author.part, theirs_value, winner, algorithm, reason,
                 self.batch.kinds[op], self.author.base, 0, result,
-                self.policies.of(collection).revision, waits,
+                self.policies.of(collection).revision, waits, detail,
             )
         )  # fmt: skip

@@ -68,7 +68,7 @@ def _note(ledger: Ledger, op: int, name: str, write: Write, settled: Settled, cl
     algorithm = Rule.LWW if rule in (Rule.COUNTER, Rule.OWNER) else rule
     ledger.conflict(
         op, name, clash.kind, clash.ours, write.had, write.value, clash.winner, algorithm,
-        clash.reason, result=result, waits=clash.waits,
+        clash.reason, result=result, waits=clash.waits, detail=clash.detail,
     )  # fmt: skip
     ledger.note(OUTCOMES[clash.winner], clash.ours)
 

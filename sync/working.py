@@ -144,6 +144,7 @@ class Conflict:
     `theirs_value` is where it was on a whole record; `base` the revision that its author had seen;
     `left` the revision of the record after the commit, zero if there is none. `version` is the
     revision of the policy that decided, zero for the default; `waits` that a person is asked.
+    `reason` is of the table of reasons or empty, `detail` says for people what was special.
     """
 
     index: int
@@ -165,6 +166,7 @@ class Conflict:
     result: bytes | None = None
     version: int = 0
     waits: bool = False
+    detail: str = ""
 
     def leaving(self, record: Working | None) -> Conflict:
         """The conflict, with what its commit has left of the record."""

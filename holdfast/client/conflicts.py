@@ -90,6 +90,9 @@ class Conflict:
     """`ours`, `theirs`, or `merged`: the rule made something of both."""
     state: ConflictState
     reason: str
+    """Of `holdfast.reasons`, or empty."""
+    detail: str
+    """What was special, for people."""
     clock_suspect: bool
     ours: ConflictSide | None
     theirs: ConflictSide
@@ -235,6 +238,7 @@ def _conflict_from(space: str, message: pb.Conflict, record: Record | None = Non
         winner=message.winner,
         state=_STATES_BACK[message.state],
         reason=message.reason,
+        detail=message.detail,
         clock_suspect=message.clock_suspect,
         ours=_side_from(message.ours) if message.HasField("ours") else None,
         theirs=_side_from(message.theirs),

@@ -146,6 +146,8 @@ def _facts(found: Conflict) -> printing.Document:
         "ours": _who(found.ours),
         "theirs": _who(found.theirs),
     }
+    if found.detail:
+        facts["detail"] = found.detail
     if found.clock_suspect:
         facts["clock"] = "suspect: the device's time is more than 5 s off"
     if found.answer is not None:

@@ -310,6 +310,7 @@ def conflict_document(found: Conflict) -> Document:
         "algorithm": found.algorithm,
         "state": str(found.state),
         "reason": found.reason or None,
+        "detail": found.detail or None,
         "clock_suspect": found.clock_suspect,
         "abridged": found.abridged,
         "rule_version": found.rule_version or None,

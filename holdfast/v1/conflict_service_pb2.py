@@ -26,45 +26,45 @@ from holdfast.v1 import record_pb2 as holdfast_dot_v1_dot_record__pb2
 from holdfast.v1 import state_service_pb2 as holdfast_dot_v1_dot_state__service__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"holdfast/v1/conflict_service.proto\x12\x0bholdfast.v1\x1a\x18holdfast/v1/record.proto\x1a\x1fholdfast/v1/state_service.proto\"\x81\x01\n\x0c\x43onflictSide\x12 \n\x05op_id\x18\x01 \x01(\x0b\x32\x11.holdfast.v1.OpId\x12!\n\x05\x61\x63tor\x18\x02 \x01(\x0b\x32\x12.holdfast.v1.Actor\x12\r\n\x05stamp\x18\x03 \x01(\x04\x12\x0f\n\x07\x63laimed\x18\x04 \x01(\x04\x12\x0c\n\x04json\x18\x05 \x01(\t\"n\n\x0e\x43onflictAnswer\x12+\n\x06\x63hoice\x18\x01 \x01(\x0e\x32\x1b.holdfast.v1.ConflictChoice\x12!\n\x05\x61\x63tor\x18\x02 \x01(\x0b\x32\x12.holdfast.v1.Actor\x12\x0c\n\x04note\x18\x03 \x01(\t\"\xac\x03\n\x08\x43onflict\x12\n\n\x02id\x18\x01 \x01(\x0c\x12\x12\n\ncollection\x18\x02 \x01(\t\x12\x0b\n\x03key\x18\x03 \x01(\t\x12\r\n\x05\x66ield\x18\x04 \x01(\t\x12\x10\n\x08revision\x18\x05 \x01(\x04\x12\x0c\n\x04kind\x18\x06 \x01(\t\x12\'\n\x04ours\x18\x07 \x01(\x0b\x32\x19.holdfast.v1.ConflictSide\x12)\n\x06theirs\x18\x08 \x01(\x0b\x32\x19.holdfast.v1.ConflictSide\x12\x0e\n\x06winner\x18\t \x01(\t\x12\x11\n\talgorithm\x18\n \x01(\t\x12)\n\x05state\x18\x0b \x01(\x0e\x32\x1a.holdfast.v1.ConflictState\x12\x0e\n\x06reason\x18\x0c \x01(\t\x12\x15\n\rclock_suspect\x18\r \x01(\x08\x12\x11\n\tbase_json\x18\x0e \x01(\t\x12+\n\x06\x61nswer\x18\x0f \x01(\x0b\x32\x1b.holdfast.v1.ConflictAnswer\x12\x10\n\x08\x61\x62ridged\x18\x10 \x01(\x08\x12\x13\n\x0bresult_json\x18\x11 \x01(\t\x12\x14\n\x0crule_version\x18\x12 \x01(\x04\"\xaf\x01\n\x14ListConflictsRequest\x12\r\n\x05space\x18\x01 \x01(\t\x12*\n\x06states\x18\x02 \x03(\x0e\x32\x1a.holdfast.v1.ConflictState\x12\x12\n\ncollection\x18\x03 \x01(\t\x12\x12\n\nkey_prefix\x18\x04 \x01(\t\x12\r\n\x05kinds\x18\x05 \x03(\t\x12\x11\n\tpage_size\x18\x06 \x01(\r\x12\x12\n\npage_token\x18\x07 \x01(\t\"Z\n\x15ListConflictsResponse\x12(\n\tconflicts\x18\x01 \x03(\x0b\x32\x15.holdfast.v1.Conflict\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"/\n\x12GetConflictRequest\x12\r\n\x05space\x18\x01 \x01(\t\x12\n\n\x02id\x18\x02 \x01(\x0c\"c\n\x13GetConflictResponse\x12\'\n\x08\x63onflict\x18\x01 \x01(\x0b\x32\x15.holdfast.v1.Conflict\x12#\n\x06record\x18\x02 \x01(\x0b\x32\x13.holdfast.v1.Record\"P\n\x15WatchConflictsRequest\x12\r\n\x05space\x18\x01 \x01(\t\x12\x12\n\ncollection\x18\x02 \x01(\t\x12\x14\n\x0cresume_token\x18\x03 \x01(\x0c\"W\n\x16WatchConflictsResponse\x12\'\n\x08\x63onflict\x18\x01 \x01(\x0b\x32\x15.holdfast.v1.Conflict\x12\x14\n\x0cresume_token\x18\x02 \x01(\x0c\"S\n\x0c\x43onflictSeen\x12\'\n\x07version\x18\x01 \x01(\x0b\x32\x14.holdfast.v1.VersionH\x00\x12\x10\n\x06\x61\x62sent\x18\x02 \x01(\x08H\x00\x42\x08\n\x06record\"\xfe\x01\n\x16ResolveConflictRequest\x12\r\n\x05space\x18\x01 \x01(\t\x12\n\n\x02id\x18\x02 \x01(\x0c\x12+\n\x06\x63hoice\x18\x03 \x01(\x0e\x32\x1b.holdfast.v1.ConflictChoice\x12\x0c\n\x04json\x18\x04 \x01(\t\x12\x0c\n\x04note\x18\x05 \x01(\t\x12!\n\x05\x61\x63tor\x18\x06 \x01(\x0b\x32\x12.holdfast.v1.Actor\x12\'\n\x04seen\x18\x07 \x01(\x0b\x32\x19.holdfast.v1.ConflictSeen\x12\x11\n\tcommit_id\x18\x08 \x01(\x0c\x12!\n\x05level\x18\t \x01(\x0e\x32\x12.holdfast.v1.Level\"F\n\x17ResolveConflictResponse\x12+\n\x06\x63ommit\x18\x01 \x01(\x0b\x32\x1b.holdfast.v1.CommitResponse\"\xc0\x01\n\x13UndoConflictRequest\x12\r\n\x05space\x18\x01 \x01(\t\x12\n\n\x02id\x18\x02 \x01(\x0c\x12\x0c\n\x04note\x18\x03 \x01(\t\x12!\n\x05\x61\x63tor\x18\x04 \x01(\x0b\x32\x12.holdfast.v1.Actor\x12\'\n\x04seen\x18\x05 \x01(\x0b\x32\x19.holdfast.v1.ConflictSeen\x12\x11\n\tcommit_id\x18\x06 \x01(\x0c\x12!\n\x05level\x18\x07 \x01(\x0e\x32\x12.holdfast.v1.Level\"C\n\x14UndoConflictResponse\x12+\n\x06\x63ommit\x18\x01 \x01(\x0b\x32\x1b.holdfast.v1.CommitResponse*\x99\x01\n\rConflictState\x12\x1e\n\x1a\x43ONFLICT_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13\x43ONFLICT_STATE_OPEN\x10\x01\x12\x1b\n\x17\x43ONFLICT_STATE_RESOLVED\x10\x02\x12\x17\n\x13\x43ONFLICT_STATE_AUTO\x10\x03\x12\x19\n\x15\x43ONFLICT_STATE_UNDONE\x10\x04*\x9e\x01\n\x0e\x43onflictChoice\x12\x1f\n\x1b\x43ONFLICT_CHOICE_UNSPECIFIED\x10\x00\x12\x18\n\x14\x43ONFLICT_CHOICE_OURS\x10\x01\x12\x1a\n\x16\x43ONFLICT_CHOICE_THEIRS\x10\x02\x12\x19\n\x15\x43ONFLICT_CHOICE_VALUE\x10\x03\x12\x1a\n\x16\x43ONFLICT_CHOICE_MERGED\x10\x04\x32\xcb\x03\n\x0f\x43onflictService\x12V\n\rListConflicts\x12!.holdfast.v1.ListConflictsRequest\x1a\".holdfast.v1.ListConflictsResponse\x12P\n\x0bGetConflict\x12\x1f.holdfast.v1.GetConflictRequest\x1a .holdfast.v1.GetConflictResponse\x12[\n\x0eWatchConflicts\x12\".holdfast.v1.WatchConflictsRequest\x1a#.holdfast.v1.WatchConflictsResponse0\x01\x12\\\n\x0fResolveConflict\x12#.holdfast.v1.ResolveConflictRequest\x1a$.holdfast.v1.ResolveConflictResponse\x12S\n\x0cUndoConflict\x12 .holdfast.v1.UndoConflictRequest\x1a!.holdfast.v1.UndoConflictResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"holdfast/v1/conflict_service.proto\x12\x0bholdfast.v1\x1a\x18holdfast/v1/record.proto\x1a\x1fholdfast/v1/state_service.proto\"\x81\x01\n\x0c\x43onflictSide\x12 \n\x05op_id\x18\x01 \x01(\x0b\x32\x11.holdfast.v1.OpId\x12!\n\x05\x61\x63tor\x18\x02 \x01(\x0b\x32\x12.holdfast.v1.Actor\x12\r\n\x05stamp\x18\x03 \x01(\x04\x12\x0f\n\x07\x63laimed\x18\x04 \x01(\x04\x12\x0c\n\x04json\x18\x05 \x01(\t\"n\n\x0e\x43onflictAnswer\x12+\n\x06\x63hoice\x18\x01 \x01(\x0e\x32\x1b.holdfast.v1.ConflictChoice\x12!\n\x05\x61\x63tor\x18\x02 \x01(\x0b\x32\x12.holdfast.v1.Actor\x12\x0c\n\x04note\x18\x03 \x01(\t\"\xbc\x03\n\x08\x43onflict\x12\n\n\x02id\x18\x01 \x01(\x0c\x12\x12\n\ncollection\x18\x02 \x01(\t\x12\x0b\n\x03key\x18\x03 \x01(\t\x12\r\n\x05\x66ield\x18\x04 \x01(\t\x12\x10\n\x08revision\x18\x05 \x01(\x04\x12\x0c\n\x04kind\x18\x06 \x01(\t\x12\'\n\x04ours\x18\x07 \x01(\x0b\x32\x19.holdfast.v1.ConflictSide\x12)\n\x06theirs\x18\x08 \x01(\x0b\x32\x19.holdfast.v1.ConflictSide\x12\x0e\n\x06winner\x18\t \x01(\t\x12\x11\n\talgorithm\x18\n \x01(\t\x12)\n\x05state\x18\x0b \x01(\x0e\x32\x1a.holdfast.v1.ConflictState\x12\x0e\n\x06reason\x18\x0c \x01(\t\x12\x15\n\rclock_suspect\x18\r \x01(\x08\x12\x11\n\tbase_json\x18\x0e \x01(\t\x12+\n\x06\x61nswer\x18\x0f \x01(\x0b\x32\x1b.holdfast.v1.ConflictAnswer\x12\x10\n\x08\x61\x62ridged\x18\x10 \x01(\x08\x12\x13\n\x0bresult_json\x18\x11 \x01(\t\x12\x14\n\x0crule_version\x18\x12 \x01(\x04\x12\x0e\n\x06\x64\x65tail\x18\x13 \x01(\t\"\xaf\x01\n\x14ListConflictsRequest\x12\r\n\x05space\x18\x01 \x01(\t\x12*\n\x06states\x18\x02 \x03(\x0e\x32\x1a.holdfast.v1.ConflictState\x12\x12\n\ncollection\x18\x03 \x01(\t\x12\x12\n\nkey_prefix\x18\x04 \x01(\t\x12\r\n\x05kinds\x18\x05 \x03(\t\x12\x11\n\tpage_size\x18\x06 \x01(\r\x12\x12\n\npage_token\x18\x07 \x01(\t\"Z\n\x15ListConflictsResponse\x12(\n\tconflicts\x18\x01 \x03(\x0b\x32\x15.holdfast.v1.Conflict\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"/\n\x12GetConflictRequest\x12\r\n\x05space\x18\x01 \x01(\t\x12\n\n\x02id\x18\x02 \x01(\x0c\"c\n\x13GetConflictResponse\x12\'\n\x08\x63onflict\x18\x01 \x01(\x0b\x32\x15.holdfast.v1.Conflict\x12#\n\x06record\x18\x02 \x01(\x0b\x32\x13.holdfast.v1.Record\"P\n\x15WatchConflictsRequest\x12\r\n\x05space\x18\x01 \x01(\t\x12\x12\n\ncollection\x18\x02 \x01(\t\x12\x14\n\x0cresume_token\x18\x03 \x01(\x0c\"W\n\x16WatchConflictsResponse\x12\'\n\x08\x63onflict\x18\x01 \x01(\x0b\x32\x15.holdfast.v1.Conflict\x12\x14\n\x0cresume_token\x18\x02 \x01(\x0c\"S\n\x0c\x43onflictSeen\x12\'\n\x07version\x18\x01 \x01(\x0b\x32\x14.holdfast.v1.VersionH\x00\x12\x10\n\x06\x61\x62sent\x18\x02 \x01(\x08H\x00\x42\x08\n\x06record\"\xfe\x01\n\x16ResolveConflictRequest\x12\r\n\x05space\x18\x01 \x01(\t\x12\n\n\x02id\x18\x02 \x01(\x0c\x12+\n\x06\x63hoice\x18\x03 \x01(\x0e\x32\x1b.holdfast.v1.ConflictChoice\x12\x0c\n\x04json\x18\x04 \x01(\t\x12\x0c\n\x04note\x18\x05 \x01(\t\x12!\n\x05\x61\x63tor\x18\x06 \x01(\x0b\x32\x12.holdfast.v1.Actor\x12\'\n\x04seen\x18\x07 \x01(\x0b\x32\x19.holdfast.v1.ConflictSeen\x12\x11\n\tcommit_id\x18\x08 \x01(\x0c\x12!\n\x05level\x18\t \x01(\x0e\x32\x12.holdfast.v1.Level\"F\n\x17ResolveConflictResponse\x12+\n\x06\x63ommit\x18\x01 \x01(\x0b\x32\x1b.holdfast.v1.CommitResponse\"\xc0\x01\n\x13UndoConflictRequest\x12\r\n\x05space\x18\x01 \x01(\t\x12\n\n\x02id\x18\x02 \x01(\x0c\x12\x0c\n\x04note\x18\x03 \x01(\t\x12!\n\x05\x61\x63tor\x18\x04 \x01(\x0b\x32\x12.holdfast.v1.Actor\x12\'\n\x04seen\x18\x05 \x01(\x0b\x32\x19.holdfast.v1.ConflictSeen\x12\x11\n\tcommit_id\x18\x06 \x01(\x0c\x12!\n\x05level\x18\x07 \x01(\x0e\x32\x12.holdfast.v1.Level\"C\n\x14UndoConflictResponse\x12+\n\x06\x63ommit\x18\x01 \x01(\x0b\x32\x1b.holdfast.v1.CommitResponse*\x99\x01\n\rConflictState\x12\x1e\n\x1a\x43ONFLICT_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13\x43ONFLICT_STATE_OPEN\x10\x01\x12\x1b\n\x17\x43ONFLICT_STATE_RESOLVED\x10\x02\x12\x17\n\x13\x43ONFLICT_STATE_AUTO\x10\x03\x12\x19\n\x15\x43ONFLICT_STATE_UNDONE\x10\x04*\x9e\x01\n\x0e\x43onflictChoice\x12\x1f\n\x1b\x43ONFLICT_CHOICE_UNSPECIFIED\x10\x00\x12\x18\n\x14\x43ONFLICT_CHOICE_OURS\x10\x01\x12\x1a\n\x16\x43ONFLICT_CHOICE_THEIRS\x10\x02\x12\x19\n\x15\x43ONFLICT_CHOICE_VALUE\x10\x03\x12\x1a\n\x16\x43ONFLICT_CHOICE_MERGED\x10\x04\x32\xcb\x03\n\x0f\x43onflictService\x12V\n\rListConflicts\x12!.holdfast.v1.ListConflictsRequest\x1a\".holdfast.v1.ListConflictsResponse\x12P\n\x0bGetConflict\x12\x1f.holdfast.v1.GetConflictRequest\x1a .holdfast.v1.GetConflictResponse\x12[\n\x0eWatchConflicts\x12\".holdfast.v1.WatchConflictsRequest\x1a#.holdfast.v1.WatchConflictsResponse0\x01\x12\\\n\x0fResolveConflict\x12#.holdfast.v1.ResolveConflictRequest\x1a$.holdfast.v1.ResolveConflictResponse\x12S\n\x0cUndoConflict\x12 .holdfast.v1.UndoConflictRequest\x1a!.holdfast.v1.UndoConflictResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'holdfast.v1.conflict_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_CONFLICTSTATE']._serialized_start=2055
-  _globals['_CONFLICTSTATE']._serialized_end=2208
-  _globals['_CONFLICTCHOICE']._serialized_start=2211
-  _globals['_CONFLICTCHOICE']._serialized_end=2369
+  _globals['_CONFLICTSTATE']._serialized_start=2071
+  _globals['_CONFLICTSTATE']._serialized_end=2224
+  _globals['_CONFLICTCHOICE']._serialized_start=2227
+  _globals['_CONFLICTCHOICE']._serialized_end=2385
   _globals['_CONFLICTSIDE']._serialized_start=111
   _globals['_CONFLICTSIDE']._serialized_end=240
   _globals['_CONFLICTANSWER']._serialized_start=242
   _globals['_CONFLICTANSWER']._serialized_end=352
   _globals['_CONFLICT']._serialized_start=355
-  _globals['_CONFLICT']._serialized_end=783
-  _globals['_LISTCONFLICTSREQUEST']._serialized_start=786
-  _globals['_LISTCONFLICTSREQUEST']._serialized_end=961
-  _globals['_LISTCONFLICTSRESPONSE']._serialized_start=963
-  _globals['_LISTCONFLICTSRESPONSE']._serialized_end=1053
-  _globals['_GETCONFLICTREQUEST']._serialized_start=1055
-  _globals['_GETCONFLICTREQUEST']._serialized_end=1102
-  _globals['_GETCONFLICTRESPONSE']._serialized_start=1104
-  _globals['_GETCONFLICTRESPONSE']._serialized_end=1203
-  _globals['_WATCHCONFLICTSREQUEST']._serialized_start=1205
-  _globals['_WATCHCONFLICTSREQUEST']._serialized_end=1285
-  _globals['_WATCHCONFLICTSRESPONSE']._serialized_start=1287
-  _globals['_WATCHCONFLICTSRESPONSE']._serialized_end=1374
-  _globals['_CONFLICTSEEN']._serialized_start=1376
-  _globals['_CONFLICTSEEN']._serialized_end=1459
-  _globals['_RESOLVECONFLICTREQUEST']._serialized_start=1462
-  _globals['_RESOLVECONFLICTREQUEST']._serialized_end=1716
-  _globals['_RESOLVECONFLICTRESPONSE']._serialized_start=1718
-  _globals['_RESOLVECONFLICTRESPONSE']._serialized_end=1788
-  _globals['_UNDOCONFLICTREQUEST']._serialized_start=1791
-  _globals['_UNDOCONFLICTREQUEST']._serialized_end=1983
-  _globals['_UNDOCONFLICTRESPONSE']._serialized_start=1985
-  _globals['_UNDOCONFLICTRESPONSE']._serialized_end=2052
-  _globals['_CONFLICTSERVICE']._serialized_start=2372
-  _globals['_CONFLICTSERVICE']._serialized_end=2831
+  _globals['_CONFLICT']._serialized_end=799
+  _globals['_LISTCONFLICTSREQUEST']._serialized_start=802
+  _globals['_LISTCONFLICTSREQUEST']._serialized_end=977
+  _globals['_LISTCONFLICTSRESPONSE']._serialized_start=979
+  _globals['_LISTCONFLICTSRESPONSE']._serialized_end=1069
+  _globals['_GETCONFLICTREQUEST']._serialized_start=1071
+  _globals['_GETCONFLICTREQUEST']._serialized_end=1118
+  _globals['_GETCONFLICTRESPONSE']._serialized_start=1120
+  _globals['_GETCONFLICTRESPONSE']._serialized_end=1219
+  _globals['_WATCHCONFLICTSREQUEST']._serialized_start=1221
+  _globals['_WATCHCONFLICTSREQUEST']._serialized_end=1301
+  _globals['_WATCHCONFLICTSRESPONSE']._serialized_start=1303
+  _globals['_WATCHCONFLICTSRESPONSE']._serialized_end=1390
+  _globals['_CONFLICTSEEN']._serialized_start=1392
+  _globals['_CONFLICTSEEN']._serialized_end=1475
+  _globals['_RESOLVECONFLICTREQUEST']._serialized_start=1478
+  _globals['_RESOLVECONFLICTREQUEST']._serialized_end=1732
+  _globals['_RESOLVECONFLICTRESPONSE']._serialized_start=1734
+  _globals['_RESOLVECONFLICTRESPONSE']._serialized_end=1804
+  _globals['_UNDOCONFLICTREQUEST']._serialized_start=1807
+  _globals['_UNDOCONFLICTREQUEST']._serialized_end=1999
+  _globals['_UNDOCONFLICTRESPONSE']._serialized_start=2001
+  _globals['_UNDOCONFLICTRESPONSE']._serialized_end=2068
+  _globals['_CONFLICTSERVICE']._serialized_start=2388
+  _globals['_CONFLICTSERVICE']._serialized_end=2847
 # @@protoc_insertion_point(module_scope)

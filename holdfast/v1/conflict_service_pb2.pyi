@@ -189,6 +189,7 @@ class Conflict(_message.Message):
     ABRIDGED_FIELD_NUMBER: _builtins.int
     RESULT_JSON_FIELD_NUMBER: _builtins.int
     RULE_VERSION_FIELD_NUMBER: _builtins.int
+    DETAIL_FIELD_NUMBER: _builtins.int
     id: _builtins.bytes
     """Its id; 16 bytes."""
     collection: _builtins.str
@@ -208,7 +209,7 @@ class Conflict(_message.Message):
     state: Global___ConflictState.ValueType
     """Where it stands."""
     reason: _builtins.str
-    """For rejected: the reason."""
+    """For rejected and rule_raised: the reason, a name of the table of reasons."""
     clock_suspect: _builtins.bool
     """True if the claimed times differ by more than 5 s from the hub's."""
     base_json: _builtins.str
@@ -223,6 +224,8 @@ class Conflict(_message.Message):
     """
     rule_version: _builtins.int
     """The revision of the policy that it was decided by; zero: there was none."""
+    detail: _builtins.str
+    """What was special, for people: why a rule could not decide."""
     @_builtins.property
     def ours(self) -> Global___ConflictSide:
         """What the hub had."""
@@ -256,10 +259,11 @@ class Conflict(_message.Message):
         abridged: _builtins.bool = ...,
         result_json: _builtins.str = ...,
         rule_version: _builtins.int = ...,
+        detail: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "ours", b"ours", "theirs", b"theirs"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["abridged", b"abridged", "algorithm", b"algorithm", "answer", b"answer", "base_json", b"base_json", "clock_suspect", b"clock_suspect", "collection", b"collection", "field", b"field", "id", b"id", "key", b"key", "kind", b"kind", "ours", b"ours", "reason", b"reason", "result_json", b"result_json", "revision", b"revision", "rule_version", b"rule_version", "state", b"state", "theirs", b"theirs", "winner", b"winner"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["abridged", b"abridged", "algorithm", b"algorithm", "answer", b"answer", "base_json", b"base_json", "clock_suspect", b"clock_suspect", "collection", b"collection", "detail", b"detail", "field", b"field", "id", b"id", "key", b"key", "kind", b"kind", "ours", b"ours", "reason", b"reason", "result_json", b"result_json", "revision", b"revision", "rule_version", b"rule_version", "state", b"state", "theirs", b"theirs", "winner", b"winner"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

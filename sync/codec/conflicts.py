@@ -178,6 +178,7 @@ def conflict_to(space: str, entry: Entry) -> pb.Conflict:
         algorithm=entry.algorithm,
         state=_STATES[entry.state],
         reason=entry.reason,
+        detail=entry.detail,
         clock_suspect=entry.clock_suspect,
         base_json=(entry.base or b"").decode(),
         abridged=entry.abridged,

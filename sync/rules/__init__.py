@@ -17,6 +17,10 @@ from sync.ruling import Rule
 
 __all__ = ["RULES", "Clash", "Settled", "Undecided", "Write", "settle"]
 
+MAX_DETAIL_CHARS = 500
+"""Of what is said of a rule that could not decide: it travels to every edge that has the record.
+Only what can be printed: not every database takes a NUL in a text."""
+
 RULES: Mapping[Rule, Callable[[Write], Settled]] = {
     Rule.LWW: choices.last,
     Rule.OWNER: choices.last,  # whoever may write it at all; others were rejected before
@@ -38,4 +42,8 @@ def settle(write: Write) -> Settled:
     try:
         return RULES[write.ruling.rule](write)
     except Undecided as undecided:
-        return refused(write, kind="rule_raised", reason=str(undecided), waits=True)
+        said = str(undecided)[:MAX_DETAIL_CHARS]
+        detail = "".join(one if one.isprintable() else "?" for one in said)
+        return refused(
+            write, kind="rule_raised", reason="RULE_UNDECIDED", detail=detail, waits=True
+        )

@@ -66,6 +66,8 @@ class Clash:
     had: bytes | None = None
     wanted: bytes | None = None
     partial: bool = False
+    detail: str = ""
+    """For people, where the reason alone says too little."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +96,8 @@ def lost(write: Write, rival: Part | None, *, waits: bool = False) -> Settled:
     return Settled(write.had, None, clash)
 
 
-def refused(write: Write, *, kind: str, reason: str, waits: bool) -> Settled:
+def refused(write: Write, *, kind: str, reason: str, detail: str, waits: bool) -> Settled:
     """What was there stands, and the conflict says why."""
-    clash = Clash(write.rival or write.newest, "ours", kind, reason, waits)
+    rival = write.rival or write.newest
+    clash = Clash(rival, "ours", kind, reason, waits, detail=detail)
     return Settled(write.had, None, clash)

@@ -263,7 +263,8 @@ class Stage:
         theirs = f"{self._part(row.theirs)} {_text(row.theirs_value)}"
         kept, lost = (ours, theirs) if row.winner == "ours" else (theirs, ours)
         place = f"{row.collection}/{row.key}" + (f" {row.field}" if row.field else "")
-        why = f"{row.kind}, {row.reason or row.algorithm}, {row.state}"
+        said = ": ".join(filter(None, [row.reason or row.algorithm, row.detail]))
+        why = f"{row.kind}, {said}, {row.state}"
         if row.winner == "merged":
             return (
                 f"{row.revision}: {place}: made {_text(row.result)} of {ours} and {theirs} ({why})"

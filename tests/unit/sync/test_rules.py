@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from holdfast.reasons import REASONS
 from sync.commit import ActorKind, Kind
 from sync.context import parts_of
 from sync.policy import InvalidPolicy, Policies, parse_collection
@@ -200,6 +201,9 @@ def test_a_rule_that_gives_no_answer_opens_a_conflict(
     decided = met(made, ours, theirs)
     (conflict,) = decided.conflicts
     assert (conflict.kind, conflict.state, decided.kind) == ("rule_raised", "open", "superseded")
+    assert conflict.reason == "RULE_UNDECIDED"
+    assert conflict.reason in REASONS
+    assert conflict.detail
     assert made.live() == f'{{"x":{ours}}}'
     assert made.decide("D", patch('{"y":1}')).kind == "applied"
 

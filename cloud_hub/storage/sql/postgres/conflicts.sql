@@ -5,21 +5,21 @@ INSERT INTO conflicts (
     space, revision, idx, id, collection, key, field, kind, ours_revision, ours_origin,
     ours_seq, ours_stamp, ours_value, theirs_origin, theirs_seq, theirs_stamp, theirs_value,
     winner, algorithm, state, reason, skew_ms, op, base, left_revision, actor_id, actor_kind,
-    claimed, result, rule_version
+    claimed, result, rule_version, detail
 )
 SELECT $1, rows.* FROM unnest(
     $2::bigint[], $3::bigint[], $4::bytea[], $5::text[], $6::text[], $7::bytea[], $8::text[],
     $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[], $13::bytea[], $14::bigint[],
     $15::bigint[], $16::bigint[], $17::bytea[], $18::text[], $19::text[], $20::text[],
     $21::text[], $22::bigint[], $23::bigint[], $24::bigint[], $25::bigint[], $26::text[],
-    $27::bigint[], $28::bigint[], $29::bytea[], $30::bigint[]
+    $27::bigint[], $28::bigint[], $29::bytea[], $30::bigint[], $31::text[]
 ) AS rows;
 
 -- name: conflicts_list
 SELECT space, revision, idx, id, collection, key, field, kind, ours_revision, ours_origin,
     ours_seq, ours_stamp, ours_value, theirs_origin, theirs_seq, theirs_stamp,
     theirs_value, winner, algorithm, state, reason, skew_ms, op, base, left_revision,
-    actor_id, actor_kind, claimed, answer, result, rule_version
+    actor_id, actor_kind, claimed, answer, result, rule_version, detail
 FROM conflicts
 WHERE space = $1 AND (revision, idx) < ($2, $3)
 ORDER BY revision DESC, idx DESC LIMIT $4;
@@ -28,7 +28,7 @@ ORDER BY revision DESC, idx DESC LIMIT $4;
 SELECT space, revision, idx, id, collection, key, field, kind, ours_revision, ours_origin,
     ours_seq, ours_stamp, ours_value, theirs_origin, theirs_seq, theirs_stamp,
     theirs_value, winner, algorithm, state, reason, skew_ms, op, base, left_revision,
-    actor_id, actor_kind, claimed, answer, result, rule_version
+    actor_id, actor_kind, claimed, answer, result, rule_version, detail
 FROM conflicts
 WHERE space = $1 AND (revision, idx) < ($2, $3) AND state = 'open'
 ORDER BY revision DESC, idx DESC LIMIT $4;
@@ -42,7 +42,7 @@ SELECT
 SELECT space, revision, idx, id, collection, key, field, kind, ours_revision, ours_origin,
     ours_seq, ours_stamp, ours_value, theirs_origin, theirs_seq, theirs_stamp,
     theirs_value, winner, algorithm, state, reason, skew_ms, op, base, left_revision,
-    actor_id, actor_kind, claimed, answer, result, rule_version
+    actor_id, actor_kind, claimed, answer, result, rule_version, detail
 FROM conflicts
 WHERE space = $1 AND revision = $2
 ORDER BY idx;

@@ -5,15 +5,15 @@ INSERT INTO conflicts (
     space, revision, idx, id, collection, key, field, kind, ours_revision, ours_origin,
     ours_seq, ours_stamp, ours_value, theirs_origin, theirs_seq, theirs_stamp, theirs_value,
     winner, algorithm, state, reason, skew_ms, op, base, left_revision, actor_id, actor_kind,
-    claimed, result, rule_version
+    claimed, result, rule_version, detail
 )
-VALUES [(?1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)];
+VALUES [(?1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)];
 
 -- name: conflicts_list
 SELECT space, revision, idx, id, collection, key, field, kind, ours_revision, ours_origin,
     ours_seq, ours_stamp, ours_value, theirs_origin, theirs_seq, theirs_stamp,
     theirs_value, winner, algorithm, state, reason, skew_ms, op, base, left_revision,
-    actor_id, actor_kind, claimed, answer, result, rule_version
+    actor_id, actor_kind, claimed, answer, result, rule_version, detail
 FROM conflicts
 WHERE space = ?1 AND (revision, idx) < (?2, ?3)
 ORDER BY revision DESC, idx DESC LIMIT ?4;
@@ -22,7 +22,7 @@ ORDER BY revision DESC, idx DESC LIMIT ?4;
 SELECT space, revision, idx, id, collection, key, field, kind, ours_revision, ours_origin,
     ours_seq, ours_stamp, ours_value, theirs_origin, theirs_seq, theirs_stamp,
     theirs_value, winner, algorithm, state, reason, skew_ms, op, base, left_revision,
-    actor_id, actor_kind, claimed, answer, result, rule_version
+    actor_id, actor_kind, claimed, answer, result, rule_version, detail
 FROM conflicts
 WHERE space = ?1 AND (revision, idx) < (?2, ?3) AND state = 'open'
 ORDER BY revision DESC, idx DESC LIMIT ?4;
@@ -36,7 +36,7 @@ SELECT
 SELECT space, revision, idx, id, collection, key, field, kind, ours_revision, ours_origin,
     ours_seq, ours_stamp, ours_value, theirs_origin, theirs_seq, theirs_stamp,
     theirs_value, winner, algorithm, state, reason, skew_ms, op, base, left_revision,
-    actor_id, actor_kind, claimed, answer, result, rule_version
+    actor_id, actor_kind, claimed, answer, result, rule_version, detail
 FROM conflicts
 WHERE space = ?1 AND revision = ?2
 ORDER BY idx;

@@ -182,7 +182,8 @@ CREATE TABLE text_spans (
 -- `op` is the kind of the operation that theirs_value is the payload of, where a whole record is
 -- meant; actor and claimed are those of their commit; left_revision is the record's after it, zero
 -- for none. The id begins with the revision. `answer` is what a person said, as JSON; `result` what
--- stands where the winner is merged; rule_version the revision of the policy.
+-- stands where the winner is merged; rule_version the revision of the policy;
+-- `reason` is of the table of reasons, `detail` is for people.
 CREATE TABLE conflicts (
     space         text COLLATE "C" NOT NULL,
     revision      bigint NOT NULL CHECK (revision >= 1),
@@ -215,6 +216,7 @@ CREATE TABLE conflicts (
     answer        bytea,
     result        bytea,
     rule_version  bigint NOT NULL CHECK (rule_version >= 0),
+    detail        text COLLATE "C" NOT NULL,
     PRIMARY KEY (space, revision, idx)
 );
 CREATE INDEX conflicts_open ON conflicts (space, revision, idx) WHERE state = 'open';
