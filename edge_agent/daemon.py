@@ -26,7 +26,7 @@ from grpc_health.v1 import health, health_pb2
 
 import holdfast
 from edge_agent import reconcile, retention, space_view
-from edge_agent.database import EdgeFiles, opened
+from edge_agent.database import MISTAKES, EdgeFiles, opened
 from edge_agent.inbox import Inbox
 from edge_agent.intake import Intake
 from edge_agent.level_reads import LevelReads
@@ -183,9 +183,11 @@ class EdgeAgent:
         try:
             await reconcile.reconcile(self.files)
             await self._learn_policies()
-        except Corrupt as error:
+        except (Corrupt, *MISTAKES) as error:
+            if not isinstance(error, Corrupt):
+                await self.files.look_over_replica()
             if not self.files.replica_damaged:
-                raise  # it is the outbox, which nothing else knows
+                raise  # it is the outbox, which nothing else knows, or our own mistake
             _log.error("the replica is damaged and begins from zero: %s", error)
             await reconcile.replace_replica(self.files, "REPLICA_DAMAGED")
 
@@ -268,6 +270,8 @@ class EdgeAgent:
             await asyncio.sleep(SWEEP_SECONDS)
             rounds += 1
             try:
+                if rounds == 1:
+                    await self.files.look_over_replica()
                 if self.files.replica_damaged:
                     await reconcile.replace_replica(self.files, "REPLICA_DAMAGED")
                     self.uplink.begin_again("REPLICA_DAMAGED")

@@ -18,7 +18,7 @@ import asyncio
 import contextlib
 import logging
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -44,6 +44,9 @@ T = TypeVar("T")
 
 OUTBOX_NAME = "outbox.db"
 REPLICA_NAME = "replica.db"
+
+MISTAKES = (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError)
+"""What a program raises that reads something other than what it wrote: NULL where a number was."""
 
 KEPT_DAMAGED = 2
 """Damaged replicas kept for examination: each may be as large as the replica."""
@@ -75,31 +78,45 @@ class ReplicaFile:
         return self.file.changes_since_checkpoint
 
     async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        with self._noticed():
+        async with self._noticed():
             return await self.file.run(work)
 
     async def transaction(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        with self._noticed():
+        async with self._noticed():
             return await self.file.transaction(work)
 
     async def snapshot(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        with self._noticed():
+        async with self._noticed():
             return await self.file.snapshot(work)
 
     async def checkpoint(self, *, truncate: bool = False) -> Checkpoint:
-        with self._noticed():
+        async with self._noticed():
             return await self.file.checkpoint(truncate=truncate)
 
     async def close(self) -> None:
         await self.file.close()
 
-    @contextlib.contextmanager
-    def _noticed(self) -> Iterator[None]:
+    @contextlib.asynccontextmanager
+    async def _noticed(self) -> AsyncIterator[None]:
         try:
             yield
         except Corrupt:
             self.damaged = True
             raise
+        except MISTAKES as error:
+            if await self.is_sound():
+                raise
+            self.damaged = True
+            text = f"what was read is not what was written: {error!r}"
+            raise Corrupt(text) from error
+
+    async def is_sound(self) -> bool:
+        """Whether the file holds what its schema allows."""
+        try:
+            rows = await self.file.run(lambda c: c.execute("PRAGMA quick_check(1)").fetchall())
+        except Corrupt:
+            return False
+        return bool(rows == [("ok",)])
 
 
 @dataclass(slots=True)
@@ -156,6 +173,16 @@ class EdgeFiles:
     def replica_damaged(self) -> bool:
         """Whether the replica was found damaged, and not begun anew since."""
         return self.replica.damaged or self.reader.damaged
+
+    async def look_over_replica(self) -> None:
+        """Looks whether the replica holds what its schema allows, on a connection of its own, so
+        that readers and writers go on: what a flipped bit has changed may be met late, or never."""
+        file = await self.opener(self.replica_path, Pragmas(), read_only=True)
+        try:
+            if not await ReplicaFile(file).is_sound():
+                self.replica.damaged = True
+        finally:
+            await file.close()
 
     async def replace_replica(self, reason: str) -> None:
         """Sets the replica aside, damaged, and begins one from zero. The caller holds `writing`,

@@ -94,16 +94,18 @@ class _Subscription:
         self.size_bytes = 0
 
     def told(self, event: Event) -> bool:
-        """Whether it has been sent already; notes that it is sent now."""
+        """Whether it has been sent already; notes that it is sent now. Once an outcome was sent,
+        that its commit is pending is old: a watch that begins may find it decided already."""
+        origin, seq = event.op_id.origin, event.op_id.seq
+        known = self.told_pending.get(origin, 0)
         if event.pending:
-            origin, seq = event.op_id.origin, event.op_id.seq
-            if seq <= self.told_pending.get(origin, 0):
-                return True
-            self.told_pending[origin] = seq
-            return False
+            self.told_pending[origin] = max(seq, known)
+            return seq <= known
         if event.position.revision <= self.revision:
             return True
         self.revision = event.position.revision
+        if self.interest.include_pending:
+            self.told_pending[origin] = max(seq, known)
         return False
 
 

@@ -62,10 +62,14 @@ def merge_fields(
     _take(ledger, op, record, kind, wanted, found)
 
 
+_BY_TIME = (Rule.COUNTER, Rule.OWNER, Rule.TEXT, Rule.LIST)
+"""Rules under which what is written over as a whole goes by last-writer-wins."""
+
+
 def _note(ledger: Ledger, op: int, name: str, write: Write, settled: Settled, clash: Clash) -> None:
     result = settled.value if clash.winner == "merged" else None
     rule = write.ruling.rule
-    algorithm = Rule.LWW if rule in (Rule.COUNTER, Rule.OWNER) else rule
+    algorithm = Rule.LWW if rule in _BY_TIME else rule
     ledger.conflict(
         op, name, clash.kind, clash.ours, write.had, write.value, clash.winner, algorithm,
         clash.reason, result=result, waits=clash.waits, detail=clash.detail,

@@ -24,7 +24,9 @@ Only what can be printed: not every database takes a NUL in a text."""
 RULES: Mapping[Rule, Callable[[Write], Settled]] = {
     Rule.LWW: choices.last,
     Rule.OWNER: choices.last,  # whoever may write it at all; others were rejected before
-    Rule.COUNTER: choices.sum_replaced,
+    Rule.COUNTER: choices.written_over,
+    Rule.TEXT: choices.written_over,
+    Rule.LIST: choices.written_over,
     Rule.FIRST: choices.first,
     Rule.ASK: choices.ask,
     Rule.RANK: choices.rank,

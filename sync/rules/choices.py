@@ -18,9 +18,9 @@ def last(write: Write) -> Settled:
     return _chosen(write, write.later)
 
 
-def sum_replaced(write: Write) -> Settled:
-    """A counter that is written over by one who did not know that it is one. A sum has several
-    writers: the newest may be seen and hide one that is not."""
+def written_over(write: Write) -> Settled:
+    """A counter or a document that is written over as a whole, or removed. It has several writers:
+    the newest may be seen and hide one that is not."""
     newest, rival = write.newest, write.rival
     if newest is None:
         return taken(write)

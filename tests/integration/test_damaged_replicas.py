@@ -3,13 +3,15 @@ first."""
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from edge_agent import daemon
-from holdfast.errors import DataLoss
+from holdfast.errors import DataLoss, HoldfastError
 from holdfast.host.sqlite import DiskFailure
 from tests.house import SPACE, house, until
 
@@ -45,6 +47,47 @@ async def test_damage_that_only_readers_meet_is_repaired(monkeypatch: pytest.Mon
         await client.put(f"{SPACE}/parts/new", {"n": 1})
         await home.settled()
         assert (await home.status("a")).rebuilds == {"REPLICA_DAMAGED": 1}
+
+
+def _without_checks(path: Path, table: str, damage: str) -> None:
+    """Does something to a table that its schema forbids, as a flipped bit does."""
+    with contextlib.closing(sqlite3.connect(path)) as file:
+        (sql,) = file.execute("SELECT sql FROM sqlite_schema WHERE name = ?", (table,)).fetchone()
+        for text in (sql.replace(" NOT NULL", "").replace("STRICT, ", ""), sql):
+            file.execute("PRAGMA writable_schema = ON")
+            file.execute("UPDATE sqlite_schema SET sql = ? WHERE name = ?", (text, table))
+            file.execute("PRAGMA writable_schema = RESET")
+            file.commit()
+            if text != sql:
+                file.execute(damage)
+                file.commit()
+
+
+@pytest.mark.parametrize(("table", "column"), [("own", "decided_seq"), ("records", "actor_id")])
+async def test_a_value_that_nobody_wrote_is_damage(
+    monkeypatch: pytest.MonkeyPatch, table: str, column: str
+) -> None:
+    """Where a bit had flipped a number read as NULL, which ended the daemon at every start."""
+    monkeypatch.setattr(daemon, "SWEEP_SECONDS", 0.1)
+    async with house("a") as home:
+        for number in range(5):
+            await home.at("a").put(f"{SPACE}/parts/{number}", {"n": number})
+        await home.settled()
+        await home.end("a")
+        damage = f"UPDATE {table} SET {column} = NULL"
+        _without_checks(home.root / "a" / "replica.db", table, damage)
+        await home.start_edge("a")
+
+        async def rebuilt() -> bool:
+            with contextlib.suppress(HoldfastError):
+                return (await home.status("a")).rebuilds == {"REPLICA_DAMAGED": 1}
+            return False
+
+        await until(rebuilt)
+        await home.settled()
+        found = await home.at("a").get(f"{SPACE}/parts/4")
+        assert found is not None
+        assert found.value == {"n": 4}
 
 
 async def test_a_greeting_that_cannot_be_composed_does_not_end_the_edge(

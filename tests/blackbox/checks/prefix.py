@@ -79,6 +79,8 @@ def _halves(
             absent = other not in read.records
             if absent and other in deletes[entry.commit_id]:
                 continue
+            if absent and found.pending and log.state(other, read.place)[0] > entry.base:
+                continue  # deleted meanwhile: an edit brings it back when the hub says so
             # Decided or not, a commit is before all that its origin or the hub put after it.
             if orders[other] < orders[path]:
                 yield path, other

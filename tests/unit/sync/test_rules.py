@@ -8,6 +8,8 @@ from holdfast.reasons import REASONS
 from sync.commit import ActorKind, Kind
 from sync.context import parts_of
 from sync.policy import InvalidPolicy, Policies, parse_collection
+from sync.rules import RULES
+from sync.ruling import Rule
 from tests.unit.sync.rules import (
     Decision,
     Table,
@@ -271,3 +273,24 @@ def test_a_rule_that_cannot_be_kept_is_refused_with_its_place(text: str, names: 
     with pytest.raises(InvalidPolicy, match=names) as caught:
         parse_collection(text.encode())
     assert caught.value.reason == "INVALID_POLICY"
+
+
+def test_every_rule_that_a_policy_can_name_is_in_the_table() -> None:
+    assert set(RULES) == set(Rule)
+
+
+@pytest.mark.parametrize("rule", ['"text"', '"list"'])
+@pytest.mark.parametrize("more", ["", ',"invariants":{"any":"true"}'])
+@pytest.mark.parametrize(("stamp", "winner"), [(99, "theirs"), (1, "ours")])
+def test_a_document_removed_by_one_who_had_not_seen_what_was_written_goes_by_time(
+    rule: str, more: str, stamp: int, winner: str
+) -> None:
+    """Texts and lists were not in the table: the hub could not decide the commit, and never went
+    on with its edge."""
+    whole = '"abc"' if rule == '"text"' else "[1,2]"
+    made = begun(rule, whole, more)
+    made.decide("B", patch('{"x":5}'), base=1, stamp=50)
+    decided = made.decide("C", remove("x"), base=1, stamp=stamp)
+    (conflict,) = decided.conflicts
+    assert (conflict.winner, conflict.algorithm, conflict.ours_value) == (winner, "lww", b"5")
+    assert ('"x"' in (made.live() or "")) == (winner == "ours")
