@@ -158,20 +158,23 @@ def rebase(kept: frozenset[bytes], find: Find) -> dict[bytes, Blob]:
     """Blobs that stand upon others which are not kept, packed anew so that they can go.
 
     Each is packed upon the nearest kept one that it stood upon, or whole. Put in place of the old
-    ones they read as before, with everything else removed. Raises ChainRefused as `read`.
+    ones they read as before, with everything else removed; until then `find` has to answer with
+    the old ones. What it returns is held in memory, so give it one series of chunks at a time.
+    Raises ChainRefused as `read`.
     """
-    chains = {name: lineage(name, find) for name in kept}
+    chains = {name: [blob.name for blob in lineage(name, find)] for name in kept}
     anew: dict[bytes, Blob] = {}
-    for name in sorted(kept, key=lambda name: (chains[name][0].depth, name)):
-        blob = chains[name][0]
-        under = next((below for below in chains[name][1:] if below.name in kept), None)
-        if under is None:
+    # A keyframe is the shortest chain, and what a blob stands upon comes before it.
+    for name in sorted(kept, key=lambda name: (len(chains[name]), name)):
+        (blob, *_) = lineage(name, find)
+        ground = next((below for below in chains[name][1:] if below in kept), None)
+        if ground is None:
             if blob.base is not None:
                 anew[name] = pack(read(name, find))
             continue
-        under = anew.get(under.name, under)
-        if blob.base != under.name:
-            anew[name] = pack(read(name, find), Base(under, read(under.name, find)))
+        under = anew.get(ground) or lineage(ground, find)[0]
+        if blob.base != ground:
+            anew[name] = pack(read(name, find), Base(under, read(ground, find)))
         elif (blob.depth, blob.keyframe) != (under.depth + 1, under.keyframe):
             anew[name] = replace(blob, depth=under.depth + 1, keyframe=under.keyframe)
     return anew
