@@ -68,6 +68,8 @@ _ROWS: dict[str, tuple[_Row, ...]] = {
          "Ask for a scan limit of 1 to 10000; a short page has a next one."),
         ("INVALID_POLICY", "The policy names something that is not known, or cannot be kept.",
          "Correct the member that the message names."),
+        ("INVALID_WORKFLOW", "A workflow, its definition or what is told of it cannot be so.",
+         "Correct the member that the message names."),
         # Values.
         ("INVALID_JSON", "The value is not JSON.",
          "Send one JSON object in UTF-8."),
@@ -153,6 +155,10 @@ _ROWS: dict[str, tuple[_Row, ...]] = {
          "Add the scope to the edge, or ask the hub."),
         ("HUB_ONLY", "Only the hub can answer this.",
          "Send the request to the hub."),
+        ("TRANSITION_NOT_ALLOWED", "The event has no place in the state of the workflow.",
+         "Read the metadata for what is allowed, or load the workflow anew."),
+        ("TRANSITION_VETOED", "A guard of the workflow refuses the event for now.",
+         "Do first what the message names, as the steps that are left."),
         ("CONFLICT_OPEN", "The conflict waits for a decision, so there is nothing to undo.",
          "Use `conflicts resolve`."),
         ("CONFLICT_DECIDED", "A rule has decided the conflict; nobody is waited for.",
@@ -316,6 +322,8 @@ _ROWS: dict[str, tuple[_Row, ...]] = {
     "DATA_LOSS": (
         ("DATABASE_CORRUPT", "The database file is damaged.",
          "Stop the daemon, keep the file, and run `doctor`."),
+        ("WORKFLOW_DAMAGED", "The record of a workflow is not what its hash says.",
+         "Read the history of the record, and restore what it was before."),
         ("BLOB_DAMAGED", "A stored part of a checkpoint is not what its hash says.",
          "Resume from the nearest checkpoint that can be read, and check the disk."),
         ("REPLICA_DAMAGED", "The replica is damaged; it is kept aside and built anew from the hub.",

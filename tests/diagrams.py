@@ -13,13 +13,14 @@ import re
 import sys
 from pathlib import Path
 
-from sync import transitions
+from sync import transitions, workflow
 
 DOCUMENT = Path(__file__).parents[1] / "ARCHITECTURE.md"
 
 DIAGRAMS = {
     "stream-edge": transitions.diagram(transitions.EDGE, transitions.EDGE_STEPS),
     "stream-hub": transitions.diagram(transitions.HUB),
+    "workflow-states": workflow.diagram(),
 }
 """Every diagram by the name in its markers, as Mermaid."""
 
