@@ -35,15 +35,20 @@ def main() -> int:
     reached: Counter[str] = Counter()
     with multiprocessing.get_context("fork").Pool(asked.jobs, maxtasksperchild=200) as pool:
         for done, result in enumerate(
-            pool.imap(partial(sweep.run_seed, without=without), seeds), 1
+            pool.imap(partial(sweep.run_checked, without=without), seeds), 1
         ):
             reached += result.reached
             if result.problems:
                 failed.append(result)
-                print(sweep.failure(result, without), flush=True)
+                left_out = without or sweep.shrunk(result.seed)
+                print(sweep.failure(result, left_out), flush=True)
             if done % 50 == 0:
                 rate = done / (time.monotonic() - began)
-                print(f"{done} seeds, {len(failed)} failed, {rate:.1f} seeds/s", flush=True)
+                left_s = (len(seeds) - done) / rate
+                print(
+                    f"{done} of {len(seeds)} seeds, {len(failed)} failed, {rate:.1f} seeds/s,"
+                    f" {left_s:.0f} s left", flush=True
+                )  # fmt: skip
     print(sweep.summary(len(seeds), failed, reached, time.monotonic() - began))
     return 1 if failed else 0
 

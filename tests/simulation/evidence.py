@@ -272,6 +272,7 @@ def sometimes(found: Evidence) -> Counter[str]:
     for space in found.spaces.values():
         reached.update(f"outcome {entry.outcome.kind.name.lower()}" for entry in space.entries)
         reached.update(f"conflict {row.kind}" for row in space.conflicts)
+        reached.update(f"state {row.state}" for row in space.conflicts)
     for wanted in found.history.wanted:
         reached.update(f"refused {one.reason}" for one in wanted.attempts if one.end == "refused")
     reached.update(f"fault {kind}" for kind in found.kinds)

@@ -14,7 +14,10 @@ from tests.simulation.world import Result
 SOMETIMES = (
     "outcome applied", "outcome merged", "outcome superseded", "outcome rejected",
     "outcome coalesced", "outcome lost", "conflict concurrent", "conflict delete_edit",
-    "conflict missing_base", "conflict precondition", "refused REVISION_MISMATCH",
+    "conflict missing_base", "conflict precondition", "conflict rejected", "conflict rule_raised",
+    "conflict invariant", "state resolved", "state undone", "refused REFUSED_BY_RULE",
+    "refused INVARIANT_BROKEN", "refused RULE_MISMATCH", "refused CONFLICT_DECIDED",
+    "refused HUB_UNREACHABLE", "refused WRITE_BOUND_EXCEEDED", "refused REVISION_MISMATCH",
     "refused DISK_FULL", "refused OUT_OF_SCOPE", "refused SESSION_NOT_CAUGHT_UP",
 )  # fmt: skip
 """What many runs are to come across at least once."""
@@ -41,6 +44,28 @@ def _luck(seed: int, name: str) -> random.Random:
 def run_seed(seed: int, without: frozenset[str] = frozenset()) -> Result:
     """One run."""
     return world.run(plan(seed, without))
+
+
+def run_checked(seed: int, without: frozenset[str] = frozenset()) -> Result:
+    """One run; one in a hundred is done twice, and must be the same."""
+    result = run_seed(seed, without)
+    if seed % TWICE_EVERY == 0:
+        again = run_seed(seed, without)
+        if (again.digest, again.trace) != (result.digest, result.trace):
+            result.problems.append("[repeatable] the same seed was another run the second time")
+    return result
+
+
+def shrunk(seed: int) -> frozenset[str]:
+    """Kinds of faults that can be left out, one after another, while the seed goes on failing."""
+    without: frozenset[str] = frozenset()
+    for kind in sorted({fault.kind for fault in plan(seed).faults}):
+        if run_seed(seed, without | {kind}).problems:
+            without |= {kind}
+    return without
+
+
+TWICE_EVERY = 100
 
 
 def failure(result: Result, without: frozenset[str] = frozenset()) -> str:

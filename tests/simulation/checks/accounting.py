@@ -244,13 +244,19 @@ VALUED = frozenset(
 
 
 def _holds(row: ConflictRow, part: str, value: Any) -> bool:
-    """Whether a row keeps the value: as that of the field, or in an operation on the record."""
+    """Whether a row keeps the value: as that of the field, or in the operations on the record."""
     if row.theirs_value is None:
         return False
     kept = json.loads(row.theirs_value)
     if row.field:
         return row.field == part and _text(kept) == _text(value)
-    return isinstance(kept, dict) and part in kept and _text(kept[part]) == _text(value)
+    if not isinstance(kept, dict):
+        return False
+    payloads = [kept, *(one["payload"] for one in kept.get("operations", ()))]
+    return any(
+        isinstance(one, dict) and part in one and _text(one[part]) == _text(value)
+        for one in payloads
+    )
 
 
 def _text(value: object) -> str:
