@@ -19,8 +19,12 @@ class NothingToDo(Exception):
     """Everybody waits, and nothing is scheduled that could wake anybody."""
 
 
+TURNS_PER_S = 500_000
+"""More than any sound run takes within one of its seconds."""
+
+
 class OutOfTurns(Exception):
-    """A run that takes more turns than any sound one: something spins."""
+    """More turns without time passing than in any sound run: something spins."""
 
 
 class _Jump:
@@ -39,10 +43,10 @@ class _Jump:
 class VirtualLoop(asyncio.BaseEventLoop):
     """Begins at second zero."""
 
-    def __init__(self, max_turns: int = 3_000_000) -> None:
+    def __init__(self) -> None:
         super().__init__()
         self._now = 0.0
-        self._turns_left = max_turns
+        self._turns_left, self._second = TURNS_PER_S, 0
         self._clock_resolution = RESOLUTION_S
         self._selector = _Jump(self)
 
@@ -56,6 +60,8 @@ class VirtualLoop(asyncio.BaseEventLoop):
             raise OutOfTurns
         if seconds > 0:
             self._now += seconds
+            if int(self._now) != self._second:
+                self._turns_left, self._second = TURNS_PER_S, int(self._now)
 
     def _process_events(self, event_list: list[Any]) -> None:
         assert not event_list
