@@ -155,6 +155,8 @@ _ROWS: dict[str, tuple[_Row, ...]] = {
          "Add the scope to the edge, or ask the hub."),
         ("HUB_ONLY", "Only the hub can answer this.",
          "Send the request to the hub."),
+        ("AUTHORITY_HELD", "Another node advances the workflow.",
+         "Ask its holder to release it; if that node is lost, take it by force."),
         ("TRANSITION_NOT_ALLOWED", "The event has no place in the state of the workflow.",
          "Read the metadata for what is allowed, or load the workflow anew."),
         ("TRANSITION_VETOED", "A guard of the workflow refuses the event for now.",

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
+from sync.authority import WORK
 from sync.commit import Extra, Outcome
 from sync.context import Part, Stamped, parts_of
 from sync.policy import RESERVED_PREFIX
@@ -175,9 +176,9 @@ class Conflict:
     @property
     def state(self) -> str:
         """Rejected work waits for a person; what a rule decided does not, unless it says so, nor
-        what concerns the system's own records."""
+        what concerns the system's own records, but for work that its holder has lost."""
         waits = self.waits or self.kind in OPEN_KINDS
-        ours = self.collection.startswith(RESERVED_PREFIX)
+        ours = self.collection.startswith(RESERVED_PREFIX) and self.collection not in WORK
         return "open" if waits and not ours else "auto"
 
 
