@@ -15,13 +15,20 @@ EDIT_WINS = frozenset({"notes", "things", "stocks"})
 
 
 def losers_are_kept(found: Evidence) -> list[str]:
-    """Superseded and rejected commits have left rows in the log of conflicts."""
+    """Superseded and rejected commits have left rows in the log of conflicts; but for what only
+    takes elements from sets, which is nothing where there are none."""
+    removals = {
+        commit_id
+        for wanted in found.history.wanted
+        if wanted.ops and all(op.WhichOneof("action") == "set_remove" for op in wanted.ops)
+        for commit_id in {wanted.commit_id, *(one.commit_id for one in wanted.attempts)}
+    }
     problems = []
     for space in found.spaces.values():
         rows = defaultdict(list)
         for row in space.conflicts:
             rows[row.revision].append(row)
-        repeated: set[bytes] = set()
+        repeated: set[bytes] = set(removals)
         for entry in space.entries:
             lost = entry.outcome.kind in (OutcomeKind.SUPERSEDED, OutcomeKind.REJECTED)
             if lost and entry.commit_id not in repeated and not rows[entry.revision]:
