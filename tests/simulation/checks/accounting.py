@@ -252,7 +252,7 @@ def _holds(row: ConflictRow, part: str, value: Any) -> bool:
         return row.field == part and _text(kept) == _text(value)
     if not isinstance(kept, dict):
         return False
-    payloads = [kept, *(one["payload"] for one in kept.get("operations", ()))]
+    payloads = [kept, *(one.get("payload") for one in kept.get("operations", ()))]
     return any(
         isinstance(one, dict) and part in one and _text(one[part]) == _text(value)
         for one in payloads
