@@ -75,6 +75,8 @@ def _halves(
         entry = log.by_op.get((found.origin, found.seq))
         if entry is None or entry.outcome not in ("applied", "merged"):
             continue
+        if found.pending and entry.base > read.place:
+            continue  # the replica fell back: what is pending is shown on less than it was made of
         for other in paths.get(entry.commit_id, frozenset()) & orders.keys() - {path}:
             absent = other not in read.records
             if absent and other in deletes[entry.commit_id]:

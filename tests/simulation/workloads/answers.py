@@ -45,7 +45,8 @@ class Person(Client):
         said.space, said.id, said.note = space, conflict.id, f"said by {self.name}"
         said.actor.CopyFrom(human)
         said.commit_id = self.luck.randbytes(16)
-        wanted = self.world.history.want(space, said.commit_id, [])
+        about = record.Op(collection=conflict.collection, key=conflict.key)
+        wanted = self.world.history.want(space, said.commit_id, [about])
         if resolves:
             said.choice = self.luck.choice(CHOICES)
             if said.choice == pb.CONFLICT_CHOICE_VALUE:
