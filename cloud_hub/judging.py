@@ -210,8 +210,8 @@ class Judge:
                 raise Refusal("REFUSED_BY_RULE", f"{text}: read them, and write on that")
 
     def _check_owner(self, item: Requested, op: Op, policy: CollectionPolicy) -> None:
-        fault = trespass(op.kind, op.payload, policy, item.actor.kind)
-        if fault and not item.system:  # a person who answers a conflict decides this too
+        fault = trespass(op.kind, op.payload, policy, item.actor.kind, answers=item.system)
+        if fault:
             raise Refusal("REFUSED_BY_RULE", f"{op.collection}/{op.key}: {fault}")
 
     def _check_invariants(self) -> None:

@@ -24,7 +24,7 @@ from edge_agent.states import Name, Overlaid, live_value
 from edge_agent.woven import SPLICES
 from holdfast.host.refusal import Refusal
 from sync.batch import MAX_PAYLOAD_BYTES
-from sync.commit import Actor, Commit, Extra, Op, Precondition
+from sync.commit import Commit, Extra, Op, Precondition
 from sync.levels import Level, NotPermitted, WriteBound, bound_of_write, level_of_write
 from sync.messages import Scope
 from sync.policy import RESERVED_PREFIX, CollectionPolicy, Granularity, Rule, Ruling
@@ -141,8 +141,7 @@ class Judge:
         images: list[Overlaid] = []
         for request in write.requests:
             reduced = self._reduced(write, request, basis if write.context else None, trial)
-            if not write.system:  # a person who answers a conflict decides also what is another's
-                self._check_owner(reduced, write.actor)
+            self._check_owner(reduced, write)
             value = self._put_as_it_is(request, reduced)
             for op in reduced:
                 ops.append(op)
@@ -329,10 +328,10 @@ class Judge:
             )
         return reduced
 
-    def _check_owner(self, ops: Sequence[Op], actor: Actor) -> None:
+    def _check_owner(self, ops: Sequence[Op], write: Write) -> None:
         for op in ops:
             policy = self.view.policies.of(op.collection)
-            fault = trespass(op.kind, op.payload, policy, actor.kind)
+            fault = trespass(op.kind, op.payload, policy, write.actor.kind, answers=write.system)
             if fault:
                 raise Refusal("REFUSED_BY_RULE", f"{op.collection}/{op.key}: {fault}")
 

@@ -169,11 +169,10 @@ class Merge:
             raise Rejected(error.reason, "rejected") from error
 
     def _check_owner(self, op: int, policy: CollectionPolicy) -> None:
-        """A person who answers a conflict decides also what only an owner writes."""
-        if any(is_inbox(self.batch.collections[each]) for each in self.ops):
-            return
         actor = self.batch.actors[self.index].kind
-        if trespass(self.batch.kinds[op], self.batch.payloads[op], policy, actor):
+        answers = any(is_inbox(self.batch.collections[each]) for each in self.ops)
+        kind, payload = self.batch.kinds[op], self.batch.payloads[op]
+        if trespass(kind, payload, policy, actor, answers=answers):
             raise Rejected("REFUSED_BY_RULE", "rejected", Rule.OWNER)
 
     def _splice(self, op: int, record: Working, policy: CollectionPolicy) -> None:

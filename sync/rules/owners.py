@@ -14,9 +14,16 @@ _WHOLE = frozenset({Kind.CREATE, Kind.REPLACE, Kind.DELETE})
 """Operations on a record as such, which belongs to the owner if the collection does."""
 
 
-def trespass(kind: int, payload: bytes, policy: CollectionPolicy, actor: ActorKind) -> str:
-    """What of an operation is not this actor's to write, as a sentence; nothing if all of it is."""
+def trespass(
+    kind: int, payload: bytes, policy: CollectionPolicy, actor: ActorKind, *, answers: bool
+) -> str:
+    """What of an operation is not this actor's to write, as a sentence; nothing if all of it is.
+
+    A person who `answers` a conflict decides also what is another's: the rule may have opened it.
+    """
     if Rule.OWNER not in policy.rules or kind == Kind.NONE:
+        return ""
+    if answers and actor is ActorKind.HUMAN:
         return ""
     whole = policy.ruling
     if whole.rule is Rule.OWNER and kind in _WHOLE and actor not in whole.kinds:

@@ -401,3 +401,24 @@ async def test_a_strong_write_does_not_replace_siblings_that_its_author_has_not_
         assert seen.value == both
         await ann.patch(PATH, {"state": "sold"}, level="strong", based_on=(seen,))
         assert (await live(home.at("hub"))).value == {"state": "sold"}
+
+
+@pytest.mark.promise("rule.owner")
+async def test_what_only_an_owner_writes_is_not_written_by_a_machine_that_answers() -> None:
+    """A program whose write the rule had refused could answer its own conflict, and have it."""
+    machine = ("planner", "ai")
+    async with house("a") as home:
+        await home.keeper("hub").put(PATH, {"state": "free"})
+        await home.settled()
+        await home.pause("a")
+        await home.at("a", machine).patch(PATH, {"state": "broken"})
+        await home.set_policy("parts", '{"fields":{"state":{"rule":"owner","kind":"human"}}}')
+        await home.resume("a")
+        await home.settled()
+        (found,) = await listed(home.at("a"), "open")
+        for name in ("a", "hub"):
+            with pytest.raises(PreconditionFailed) as refused:
+                await home.at(name, machine).resolve(found, "theirs")
+            assert refused.value.reason == "REFUSED_BY_RULE"
+        assert (await live(home.at("hub"))).value == {"state": "free"}
+        assert [one.id for one in await listed(home.at("hub"), "open")] == [found.id]
