@@ -1,21 +1,15 @@
-"""Two people who typed one document together, really: replayed by two edges and a hub.
+"""Two people who typed one document together: replayed by two edges' stores and a hub that
+is a dictionary. Some documents are made up, one is a recording of two people.
 
-The recording (of the public collection of editing traces, CC BY 4.0, format "concurrent") is a
-graph: each transaction names those that its author had seen, and its positions are in the document
-that they made together. So each edge writes exactly when it has taken what the author had before
-him, and no more; the rest waits behind a cut link. In the end everybody has what the recording
-ends with, byte for byte.
+Each edge writes exactly when it has taken what the author had before him, and no more. In the end
+everybody has what the recording ends with, byte for byte. The same by daemons and links is in
+tests/acceptance/test_typed_together.py.
 
-`HOLDFAST_TRACES` names the folder with `friendsforever.json.gz`; without it the test is skipped.
+`HOLDFAST_TRACES` names the folder with the recording; without it that test is skipped.
 """
 
 from __future__ import annotations
 
-import gzip
-import json
-import os
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,62 +21,8 @@ from sync.batch import Batch
 from sync.reduce import SpliceFields
 from sync.transform import Splice, compose, extended, splice
 from tests.edges import SPACE, DictHub, Edge, open_edge
-
-FOLDER = os.environ.get("HOLDFAST_TRACES", "")
-TRACE = "friendsforever.json.gz"
-OPS = 200
-"""Keystrokes of a commit at most: an editor sends what was typed since it last did."""
-
-
-@dataclass
-class Turn:
-    """What an author typed without a look at what was new: `seen` keystrokes of the other."""
-
-    author: int
-    seen: int
-    edits: list[list[list[Any]]]
-
-
-Row = tuple[int, list[list[Any]]]
-"""How many keystrokes of the other an author had seen, and what he then did."""
-
-
-def rows_of(transactions: list[dict[str, Any]]) -> tuple[list[Row], list[Row]]:
-    """What each author typed, in order."""
-    seen_by: list[list[int]] = []
-    rows: tuple[list[Row], list[Row]] = ([], [])
-    for one in transactions:
-        author = one["agent"]
-        known = [max((seen_by[p][who] for p in one["parents"]), default=0) for who in (0, 1)]
-        assert known[author] == len(rows[author]), "an author has seen all that he typed himself"
-        rows[author].append((known[1 - author], one["patches"]))
-        known[author] += 1
-        seen_by.append(known)
-    return rows
-
-
-def turns(transactions: list[dict[str, Any]]) -> Iterator[Turn]:
-    """The recording, cut where somebody saw the other's keystrokes up to there. The first author's
-    reach the hub as soon as they can, the other's link is cut as long as that goes on: so who typed
-    at one place at one time is not mixed letter by letter."""
-    rows = rows_of(transactions)
-    ends = [{seen for seen, _ in rows[1 - who]} for who in (0, 1)]
-    done = [0, 0]
-    while any(done[who] < len(rows[who]) for who in (0, 1)):
-        for who in (0, 1):
-            turn: Turn | None = None
-            while done[who] < len(rows[who]) and rows[who][done[who]][0] <= done[1 - who]:
-                seen, patches = rows[who][done[who]]
-                turn = turn or Turn(who, seen, [])
-                if seen != turn.seen:
-                    break
-                turn.edits.append(patches)
-                done[who] += 1
-                if done[who] in ends[who] or len(turn.edits) == OPS:
-                    break
-            if turn is not None:
-                yield turn
-                break
+from tests.recordings.generated import generated
+from tests.recordings.recording import FOLDER, Recording, Turn, read, recorded, turns
 
 
 def _edit(patches: list[list[Any]], length: int) -> Splice:
@@ -156,12 +96,21 @@ class Replay:
 @pytest.mark.skipif(not FOLDER, reason="HOLDFAST_TRACES does not name a folder of recordings")
 @pytest.mark.timeout(1_800)
 async def test_a_real_document_ends_as_it_was_typed(tmp_path: Path) -> None:
-    recording = json.loads(gzip.decompress((Path(FOLDER) / TRACE).read_bytes()))
-    replay = Replay(tmp_path)
+    await _replayed(recorded(), tmp_path, 1_000)
+
+
+@pytest.mark.promise("rule.text-list")
+@pytest.mark.parametrize("seed", range(1, 6))
+async def test_a_made_up_document_ends_as_it_was_typed(tmp_path: Path, seed: int) -> None:
+    await _replayed(read(generated(seed, 300)), tmp_path, 40)
+
+
+async def _replayed(recording: Recording, directory: Path, restart_every: int) -> None:
+    replay = Replay(directory)
     await replay.begin()
-    for number, turn in enumerate(turns(recording["txns"]), start=1):
+    for number, turn in enumerate(turns(recording), start=1):
         await replay.type(turn)
-        if number % 1_000 == 0:
+        if number % restart_every == 0:
             await replay.restart(turn.author)
     for edge in replay.edges:
         await edge.push(replay.hub)
@@ -172,4 +121,4 @@ async def test_a_real_document_ends_as_it_was_typed(tmp_path: Path) -> None:
     for edge in replay.edges:
         await edge.close()
     assert replay.hub.conflicts == []
-    assert [end == recording["endContent"] for end in ends] == [True] * 3
+    assert [end == recording.end for end in ends] == [True] * 3
