@@ -278,7 +278,7 @@ class _Run:
             value = (
                 digest.EMPTY
                 if record.deleted
-                else digest.record_digest(self._space, *key, record.revision, record.value)
+                else digest.record_digest(self._space, *key, record.revision, record.body.outline)
             )
             changed[key] = StoredRecord(record, value, actor)
         return changed

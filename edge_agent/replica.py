@@ -27,11 +27,12 @@ from sync import digest as digests
 from sync import splices
 from sync.apply import apply as apply_op
 from sync.batch import Decided
+from sync.body import Body, outline
 from sync.commit import Kind, OutcomeKind
 from sync.messages import Bookmark
 from sync.policy import POLICIES
 from sync.position import Cursor
-from sync.values import Document, InvalidValue
+from sync.values import InvalidValue
 
 
 class OutOfOrder(Exception):
@@ -105,7 +106,7 @@ class _Adoption:
     before: dict[Name, tuple[bool, int]] = field(default_factory=dict)
     changed: set[Name] = field(default_factory=set)
     settled: set[Name] = field(default_factory=set)
-    documents: dict[Name, Document] = field(default_factory=dict)
+    documents: dict[Name, Body] = field(default_factory=dict)
     """Records that were patched, parsed: the next patch of the same one need not parse it again."""
     image_bytes: int = 0
     weaves: Followed = field(init=False)
@@ -226,12 +227,12 @@ class _Adoption:
             if kind in _INTO and live is not None:
                 document = self.documents.get(name)
                 if document is None:
-                    document = self.documents[name] = Document(live)
+                    document = self.documents[name] = Body(live)
                 if kind == Kind.PATCH:
                     document.merge(payload, plain=plain)
                 else:
-                    splices.splice_into(document, splices.decode(payload))
-                return document.text
+                    document.splice(splices.decode(payload))
+                return document.value
             self.documents.pop(name, None)
             value = (
                 record.value if kind == Kind.DELETE and record else apply_op(kind, payload, live)
@@ -251,7 +252,7 @@ class _Adoption:
             if record.digest and record.digest == old:
                 continue  # loaded, and left as it was
             value = record.value
-            new = digests.record_digest(space, *name, record.revision, value)
+            new = digests.record_digest(space, *name, record.revision, outline(value))
             record.digest = digests.to_signed(new)
             total = sums.setdefault(name[0], [digests.EMPTY, 0])
             if live_before:

@@ -1,14 +1,12 @@
-"""What a record holds: its value, and beside it the texts and lists of it that have become long.
+"""A record's value while it is written to many times: merged into and spliced at the cost of what
+changes.
 
-A splice makes pages of a text that it leaves longer than LONG_BYTES; from then on a reference
-stands in the value, until the field is written in another way. So what a record is made of depends
-on its operations alone. Its digest depends on less: on what the record says, whatever of it stands
-in pages.
+The texts and lists that splices have found long are held in pages, the other members as an object.
+The whole is put together when it is asked for, so nobody need know which is which; and a digest is
+of an outline, in which a long text stands by its shape, so that it costs no more than an edit.
 
-No store has pages yet: records are whole values of at most MAX_VALUE_BYTES, and this is the core
-that stores are to stand on.
-
-Invariant: a document is in `texts` whenever a reference to it stands in the value.
+Invariant: `value` is what `apply` would have made, one operation after the other, and `outline`
+depends on `value` alone.
 """
 
 from __future__ import annotations
@@ -18,80 +16,96 @@ from collections.abc import Mapping
 import orjson
 
 from sync import splices, values
-from sync.pages import MAX_WHOLE_BYTES, Changes, Pages, shape_of, too_large
-from sync.references import LONG_BYTES, reference_in, refers
-from sync.transform import Splice, SpliceMismatch, apply
+from sync.canonical_json import MAX_RECORD_BYTES, check_bytes
+from sync.pages import LONG_BYTES, Pages, shape_of
+from sync.transform import Content, Splice, SpliceMismatch, apply
 from sync.values import Document, InvalidValue
 
 _MEMBERS = (b'"', b"[")
 
 
 class Body:
-    """A value that is written to many times. `max_text_bytes` refuses longer texts; zero: none,
-    since who follows decisions has nothing to refuse."""
+    """A value, and the documents in it that are edited."""
 
-    __slots__ = ("_document", "_texts", "max_text_bytes")
+    __slots__ = ("_rest", "_texts", "_texts_bound", "_value")
 
-    def __init__(
-        self, value: bytes, texts: dict[str, Pages] | None = None, max_text_bytes: int = 0
-    ) -> None:
-        self._document = Document(value)
-        self._texts = {} if texts is None else texts
-        self.max_text_bytes = max_text_bytes
+    def __init__(self, value: bytes) -> None:
+        self._rest = Document(value)
+        self._texts: dict[str, Pages] = {}
+        self._texts_bound = 0
+        self._value: bytes | None = None
 
     def copy(self) -> Body:
         """One that goes another way."""
-        texts = {name: pages.copy() for name, pages in self._texts.items()}
-        return Body(self.value, texts, self.max_text_bytes)
+        made = Body(self._rest.text)
+        made._texts = self._copies()
+        made._texts_bound, made._value = self._texts_bound, self._value
+        return made
+
+    def _copies(self) -> dict[str, Pages]:
+        return {name: pages.copy() for name, pages in self._texts.items()}
 
     @property
     def value(self) -> bytes:
-        """The canonical object, with references."""
-        return self._document.text
-
-    @property
-    def texts(self) -> dict[str, Pages]:
-        """The documents in pages that the value refers to."""
+        """The canonical object."""
         if not self._texts:
-            return self._texts
-        return {name: pages for name, pages in self._texts.items() if self._refers(name)}
+            return self._rest.text
+        if self._value is None:
+            members = values.fields(self._rest.text)
+            members |= {name: pages.text for name, pages in self._texts.items()}
+            self._value = splices.assembled(members)
+        return self._value
 
     @property
-    def replaced(self) -> dict[str, Pages]:
-        """Documents that the value does not refer to any more."""
-        return {name: pages for name, pages in self._texts.items() if not self._refers(name)}
+    def paged(self) -> bool:
+        """Whether documents in it are edited at the cost of what changes."""
+        return bool(self._texts)
 
     @property
-    def whole(self) -> bytes:
-        """The object with all documents in it, which are loaded."""
-        return whole(self.value, {name: pages.text for name, pages in self.texts.items()})
+    def bound(self) -> int:
+        """Bytes of the value, at most."""
+        return self._rest.bound + self._texts_bound
 
-    def _refers(self, name: str) -> bool:
-        return self._document.reference(name) is not None
+    @property
+    def size(self) -> int:
+        """Bytes of the value."""
+        rest, texts = self._rest.text, self._texts
+        if not texts:
+            return len(rest)
+        self._texts_bound = sum(_member_bytes(name, pages) for name, pages in texts.items())
+        return len(rest) + self._texts_bound - (rest == b"{}")
 
-    # -- writes --------------------------------------------------------------
+    @property
+    def outline(self) -> bytes:
+        """What a digest is of: the value, with long texts and lists by their shapes."""
+        if not self._texts:
+            return outline(self._rest.text)
+        return _outline(values.fields(self._rest.text), self._texts)
+
+    # -- writes ----------------------------------------------------------------
 
     def replace(self, value: bytes) -> None:
-        """Becomes another object. What it refers to stays, edited where it says so."""
-        self._document.replace(value)
-        if self._texts and refers(value):
-            edits = splices.edits_of_references(value)
-            self._document.replace(splices.without_edits(value))
-            for name in edits.keys() & self._texts.keys():
-                try:
-                    self._texts[name].splice(edits[name], self.max_text_bytes)
-                except SpliceMismatch as error:
-                    raise InvalidValue(
-                        "SPLICE_MISMATCH", f"field {name[:60]!r}: {error}"
-                    ) from error
+        """Becomes another object."""
+        self._rest.replace(value)
+        self._texts.clear()
+        self._texts_bound, self._value = 0, None
 
     def merge(self, sets: bytes, *, plain: bool = False) -> list[str]:
         """Sets members; returns their names. Raises InvalidValue; then nothing has changed."""
-        return self._document.merge(sets, plain=plain)
+        if not self._texts:
+            return self._rest.merge(sets, plain=plain)
+        names = list(values.fields(sets))
+        beside = self._texts.keys().isdisjoint(names)
+        if beside and self.bound + len(sets) <= MAX_RECORD_BYTES:
+            self._rest.merge(sets, plain=plain)
+            self._value = None
+        else:
+            self.replace(values.merge(self.value, sets))
+        return names
 
     def splice(self, edits: Mapping[str, Splice]) -> None:
-        """Edits texts and lists, each at the cost of what is edited. Raises InvalidValue; then only
-        edits before the one at fault are there."""
+        """Edits texts and lists, each at the cost of what is edited if it is long. Raises
+        InvalidValue; then only edits before the one at fault are there."""
         for name, edit in edits.items():
             try:
                 self._splice(name, edit)
@@ -99,97 +113,87 @@ class Body:
                 raise InvalidValue("SPLICE_MISMATCH", f"field {name[:60]!r}: {error}") from error
 
     def _splice(self, name: str, edit: Splice) -> None:
-        document, found = self._document, self._texts.get(name)
-        if found is not None and self._refers(name):
-            found.splice(edit, self.max_text_bytes)
-            document.refer(name, found.reference)
-            return
-        before = document.said(name)
-        after = None if before is None else apply(edit, before)
-        if after is None:
-            had = values.fields(document.text).get(name)
-            after = apply(edit, splices.content_of(had, edit))
-        grows = sum(len(orjson.dumps(run)) for run in edit.runs if isinstance(run, str))
-        if document.bound + grows > LONG_BYTES or not isinstance(after, str):
-            text = splices.text_of(after)
+        grows = sum(_bytes_of(run) for run in edit.runs if not isinstance(run, int))
+        tight = self.bound + grows + 6 * len(name) + 8 > MAX_RECORD_BYTES
+        before = (self._rest.text, self._copies()) if tight else None
+        found = self._texts.get(name)
+        if found is None:
+            self._splice_rest(name, edit, grows)
         else:
-            text = b""  # in a value of that size nothing is long
-        if len(text) <= LONG_BYTES:
-            said = isinstance(after, str) and before is not None
-            if not said or not document.say(name, str(after), grows):
-                text = text or splices.text_of(after)
-                document.replace(values.merge(document.text, values.join({name: text})))
-            return
-        if self.max_text_bytes and len(text) > self.max_text_bytes:
-            raise too_large(self.max_text_bytes)
-        made = self._texts[name] = Pages.of(after, found)
-        document.refer(name, made.reference)
+            found.splice(edit)
+            self._texts_bound += grows
+            self._value = None
+        if before is not None:
+            try:
+                if self.bound > MAX_RECORD_BYTES:
+                    check_bytes(self.size)
+            except InvalidValue:
+                self._rest.replace(before[0])
+                self._texts, self._value = before[1], None
+                raise
+
+    def _splice_rest(self, name: str, edit: Splice, grows: int) -> None:
+        """Edits a document that is not in pages. If it is long, it is from now on."""
+        rest = self._rest
+        said = rest.said(name)
+        had = said if said is not None else values.fields(rest.text).get(name)
+        content = had if isinstance(had, str) else splices.content_of(had, edit)
+        after = apply(edit, content)
+        if rest.bound + grows > LONG_BYTES:
+            pages = Pages.of(after)
+            if pages.size > LONG_BYTES:
+                rest.drop(name)
+                self._texts[name] = pages
+                self._texts_bound += _member_bytes(name, pages)
+                self._value = None
+                return
+        if said is None or not isinstance(after, str) or not rest.say(name, after, grows):
+            rest.replace(values.merge(rest.text, values.join({name: splices.text_of(after)})))
+        self._value = None
 
     def length_of(self, name: str) -> int:
         """Of the text or list in a field. Raises InvalidValue for what is neither."""
         found = self._texts.get(name)
-        if found is not None and self._refers(name):
+        if found is not None:
             return found.units
-        said = self._document.said(name)
+        said = self._rest.said(name)
         if said is not None:
             return len(said)
-        text = values.fields(self._document.text).get(name)
-        return 0 if text is None else len(splices.content_of(text, Splice((), 0, 0)))
-
-    # -- what is stored ------------------------------------------------------
-
-    def wanted(self, *, everything: bool = False) -> dict[str, list[int]]:
-        """Pages to be loaded before `settle`, by field; when they are, there may be more."""
-        found = {n: pages.wanted(everything=everything) for n, pages in self.texts.items()}
-        return {name: names for name, names in found.items() if names}
-
-    def settle(self) -> dict[str, tuple[Changes, bytes]]:
-        """What is to be stored of documents: pages, and the index; an empty one where there is no
-        document any more."""
-        found: dict[str, tuple[Changes, bytes]] = {}
-        for name, pages in self.replaced.items():
-            del self._texts[name]
-            if pages.saved:
-                found[name] = (Changes(gone=set(pages.stored)), b"")
-        for name, pages in self._texts.items():
-            before = pages.saved
-            changes = pages.settle()
-            if pages.saved != before:
-                found[name] = (changes, pages.saved)
-        return found
-
-    @property
-    def shape(self) -> tuple[bytes, dict[str, bytes]]:
-        """What a digest is of. Documents are settled, and short ones loaded."""
-        return shape(self.value, self.texts)
+        text = values.fields(self._rest.text).get(name)
+        return 0 if text is None else len(splices.content_of(text, _NOTHING))
 
 
-def shape(value: bytes, texts: Mapping[str, Pages] = {}) -> tuple[bytes, dict[str, bytes]]:
-    """A value with references for all texts and lists that are long, and their shapes: the same
-    whether they stand in pages or not."""
-    if len(value) <= LONG_BYTES and not texts:
-        return value, {}
+_NOTHING = Splice((), 0, 0)
+
+
+def outline(value: bytes) -> bytes:
+    """That of a value which nobody edits."""
+    return value if len(value) <= LONG_BYTES else _outline(values.fields(value), {})
+
+
+def _outline(members: dict[str, bytes], texts: Mapping[str, Pages]) -> bytes:
     shapes: dict[str, bytes] = {}
-    members = values.fields(value, MAX_WHOLE_BYTES)
-    for name, member in members.items():
-        found = texts.get(name)
-        if found is not None:
-            if found.size > LONG_BYTES:
-                shapes[name] = found.shape
-                continue
-            members[name] = member = found.text  # noqa: PLW2901 - it is as in the value
+    for name, pages in texts.items():
+        if pages.size > LONG_BYTES:
+            shapes[name] = pages.shape
+        else:
+            members[name] = pages.text
+    for name, member in list(members.items()):
         if len(member) > LONG_BYTES and member.startswith(_MEMBERS):
-            reference, shapes[name] = shape_of(member)
-            members[name] = reference.text
-    return splices.assembled(members), shapes
+            del members[name]
+            shapes[name] = shape_of(member)
+    parts = [splices.assembled(members)]
+    for name in sorted(shapes):
+        parts += [b"\n", orjson.dumps(name), shapes[name]]
+    return b"".join(parts)
 
 
-def whole(value: bytes, texts: Mapping[str, bytes]) -> bytes:
-    """A value with documents in the place of references to them."""
-    if not texts:
-        return value
-    members = values.fields(value)
-    for name, text in texts.items():
-        if name in members and reference_in(members[name]) is not None:
-            members[name] = text
-    return splices.assembled(members)
+def _member_bytes(name: str, pages: Pages) -> int:
+    return len(orjson.dumps(name)) + pages.size + 2
+
+
+def _bytes_of(run: Content) -> int:
+    """Of what is inserted, as it stands in a value, at most."""
+    if isinstance(run, str):
+        return len(orjson.dumps(run))
+    return sum(map(len, run)) + len(run)

@@ -23,8 +23,12 @@ from typing import Any, Literal, NoReturn
 
 import orjson
 
-# A frame carries at most 1 MiB, so at least four values fit in any frame; larger things are blobs.
 MAX_VALUE_BYTES = 256 * 1024
+"""Of what one request writes into one record; larger things are blobs."""
+
+MAX_RECORD_BYTES = 1024 * 1024
+"""Of what a record becomes by many writes, as a long text does: four of them fit a message."""
+
 # Well below what any reader's stack bears (orjson writes 254 levels); people nest by the handful.
 MAX_DEPTH = 64
 
@@ -103,7 +107,7 @@ def canonical_value(text: str) -> bytes:
     Raises InvalidValue as `canonical` does.
     """
     raw = _encoded(text)
-    check_size(raw)
+    check_size(raw, MAX_VALUE_BYTES)
     return raw if _is_plain_block([raw]) else exact(raw)
 
 
@@ -135,12 +139,17 @@ def check_value(value: bytes) -> None:
         raise not_canonical()
 
 
-def check_size(value: bytes, max_bytes: int = MAX_VALUE_BYTES) -> None:
+def check_size(value: bytes, max_bytes: int = MAX_RECORD_BYTES) -> None:
     """Raises InvalidValue VALUE_TOO_LARGE above `max_bytes`."""
-    if len(value) > max_bytes:
+    check_bytes(len(value), max_bytes)
+
+
+def check_bytes(size: int, max_bytes: int = MAX_RECORD_BYTES) -> None:
+    """Raises InvalidValue VALUE_TOO_LARGE if a value of this size is above `max_bytes`."""
+    if size > max_bytes:
         raise InvalidValue(
             "VALUE_TOO_LARGE",
-            f"{len(value)} bytes, at most {max_bytes}; split it, or store it as a blob",
+            f"{size} bytes, at most {max_bytes}; split it, or store it as a blob",
         )
 
 
@@ -229,7 +238,7 @@ def _is_plain_block(values: Sequence[bytes]) -> bool:
     except (orjson.JSONDecodeError, orjson.JSONEncodeError):
         return False
     return written == list(values) and not any(
-        len(v) > MAX_VALUE_BYTES or too_deep(v) for v in values
+        len(v) > MAX_RECORD_BYTES or too_deep(v) for v in values
     )
 
 

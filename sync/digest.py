@@ -23,8 +23,9 @@ _SIGN = 1 << 63
 _HEADER = struct.Struct(">IIIQ")
 
 
-def record_digest(space: str, collection: str, key: str, revision: int, value: bytes) -> int:
-    """The number, 0 <= n < 2^64, of one live record; `value` is its canonical text.
+def record_digest(space: str, collection: str, key: str, revision: int, outline: bytes) -> int:
+    """The number, 0 <= n < 2^64, of one live record; `outline` is that of its value
+    (sync.body).
 
     Raises ValueError for a revision outside 0 <= revision < 2^63, the range of a column.
     """
@@ -32,7 +33,7 @@ def record_digest(space: str, collection: str, key: str, revision: int, value: b
         raise ValueError(f"revision {revision} is outside 0 <= revision < 2^63")
     where, what, which = space.encode(), collection.encode(), key.encode()
     header = _HEADER.pack(len(where), len(what), len(which), revision)
-    text = header + where + what + which + value
+    text = header + where + what + which + outline
     return int.from_bytes(blake2b(text, digest_size=8).digest(), "big")
 
 

@@ -1,330 +1,222 @@
-"""A long text or list in pages, of which a splice reads and writes those that it touches.
+"""A long text or list in pages, so that a splice costs what it changes.
 
-What is known of all pages (the index) is small: how many units each has, how many bytes, and a hash
-of them. With it the length is known without any content, and so the hub decides splices before a
-page is read. An edit is noted at the pages that it falls into; when these are loaded it is done
-there, and pages that have grown are divided. A page that is deleted as a whole is never read.
+A page is some units of the document, and never changes: an edit puts others in the place of those
+that it touches, so that documents which go different ways share the rest. How many bytes a page has
+in a value, and a hash of them, is worked out once, when it is asked for.
 
 The digest must not tell where pages begin, since that depends on how the document came to be. So
 the hash of a page is its bytes as one number modulo a prime: the hash of a whole follows from the
-hashes and lengths of its parts, whatever these are. Pages cut by content would make it a sum of
-hashes, too, but an edit could move their borders in pages that it does not touch. 256 generates
-half of all residues, so the order of pages counts; as other digests, it finds faults and proves
-nothing against somebody who makes them.
+hashes and lengths of its parts, whatever these are. 256 generates half of all residues, so the
+order of pages counts; as other digests, it finds faults and proves nothing against somebody who
+makes them.
 
-Invariant: the document is the contents of the pages one after the other, each with its `todo` done.
+Invariant: the document is the contents of the pages, one after the other; none is empty.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
+from itertools import chain
 
 import orjson
 
-from sync.references import LONG_BYTES, Reference
 from sync.splices import elements
 from sync.transform import Content, Run, Splice, SpliceMismatch
-from sync.values import InvalidValue
 
-MAX_TEXT_BYTES = 8 << 20
-"""Of one text or list, as it stands in a value: a book has a megabyte, and one answer has to carry
-it."""
-
-MAX_WHOLE_BYTES = MAX_TEXT_BYTES + (1 << 20)
-"""Of a record with all of it, and of all records of one answer: what else is in it is small."""
+LONG_BYTES = 32 << 10
+"""A text or list longer than that, as it stands in a value, is worked on in pages. A shorter one is
+copied, hashed and written as a whole in less time than pages would take."""
 
 PAGE_BYTES = 16 << 10
-"""Beyond, a page is divided into halves: a few microseconds to edit, and a thousand of them, each
-with its row and its line in the index, make the longest document."""
+"""A page is not longer: a few microseconds to edit, and 64 of them make the longest document."""
 
 SMALL_UNITS = 512
-"""A page that has shrunk to that is joined with one beside it, if both fit."""
+"""A page of less is joined with one beside it, if both fit into one."""
 
 PRIME = 309485009821345068724790747
 """2^88 + 9691. It and half of it are prime, so that the powers of 256 go through half of all
 residues: no two places in a document of any length weigh the same."""
 
-_ENTRY = struct.Struct(">IIQ12s")
-_KINDS = {b"t": False, b"l": True}
 _SHAPE = struct.Struct(">?QQ12s")
 
 
-@dataclass(slots=True)
 class Page:
-    """`size` are the bytes of its units as they stand in a value, as long as something is to be
-    done perhaps more; `hash` is of those. `todo` are edits: where, how much is deleted, and what is
-    inserted. `content` is None while it is not loaded."""
+    """Some units of a document. `size` and `hash` are of its bytes as they stand in a value."""
 
-    name: int
-    units: int
-    size: int
-    hash: int
-    content: Content | None = None
-    todo: tuple[tuple[int, int, Content], ...] = ()
-    dirty: bool = False
+    __slots__ = ("_hash", "_size", "content", "units")
 
-    def edit(self, at: int, deleted: int, inserted: Content) -> None:
-        """Deletes and inserts at a place."""
-        self.units += len(inserted) - deleted
-        self.dirty = True
-        if self.content is None:
-            self.todo += ((at, deleted, inserted),)
-            self.size += len(written(inserted))
-            return
-        gone = self.content[at : at + deleted]
-        self.size += len(written(inserted)) - len(written(gone))
-        self.content = _joined(self.content[:at], inserted, self.content[at + deleted :])
-
-    def fill(self, content: Content) -> None:
-        """The page is loaded: what was to be done is done."""
-        self.content, todo, self.todo = content, self.todo, ()
-        for at, deleted, inserted in todo:
-            before, after = self.content[:at], self.content[at + deleted :]
-            self.content = _joined(before, inserted, after)
-        if todo:
-            self.size = len(written(self.content))
-
-
-@dataclass(slots=True)
-class Changes:
-    """Pages to be stored, by name, and names of those that are no more."""
-
-    put: dict[int, bytes] = field(default_factory=dict)
-    gone: set[int] = field(default_factory=set)
-
-
-class Pages:
-    """One document. `stored` are the names of the pages that a store has of it, `saved` is the
-    index that it has."""
-
-    __slots__ = ("is_list", "last_name", "pages", "saved", "stored")
-
-    def __init__(
-        self, pages: list[Page], *, is_list: bool, last_name: int, stored: Iterable[int] = (),
-        saved: bytes = b"",
-    ) -> None:  # fmt: skip
-        self.pages, self.is_list, self.last_name = pages, is_list, last_name
-        self.stored, self.saved = frozenset(stored), saved
-
-    @classmethod
-    def of(cls, content: Content, stored: Pages | None = None) -> Pages:
-        """A document that goes into pages. `stored` is one whose place it takes."""
-        names = stored.last_name if stored else 0
-        page = Page(names + 1, len(content), len(written(content)), 0, content, dirty=True)
-        made = cls([page], is_list=isinstance(content, tuple), last_name=names + 1)
-        if stored is not None:
-            made.stored, made.saved = stored.stored, stored.saved
-        return made
-
-    def copy(self) -> Pages:
-        """One that goes another way."""
-        pages = [replace(page) for page in self.pages]
-        return Pages(
-            pages, is_list=self.is_list, last_name=self.last_name, stored=self.stored,
-            saved=self.saved,
-        )  # fmt: skip
+    def __init__(self, content: Content) -> None:
+        self.content, self.units = content, len(content)
+        self._size = self._hash = -1
 
     @property
-    def units(self) -> int:
-        """Code points, or elements."""
-        return sum(page.units for page in self.pages)
+    def written(self) -> bytes:
+        """A text without its quotes, elements with a comma each."""
+        if isinstance(self.content, str):
+            return orjson.dumps(self.content)[1:-1]
+        return b"".join([element + b"," for element in self.content])
 
     @property
     def size(self) -> int:
-        """Bytes as they stand in a value, at most while edits wait."""
-        return sum(page.size for page in self.pages) + 2 - (self.is_list and bool(self.pages))
+        if self._size < 0:
+            self._look()
+        return self._size
 
     @property
-    def reference(self) -> Reference:
-        """What stands for it in the value."""
-        return Reference(self.is_list, self.units)
+    def hash(self) -> int:
+        if self._hash < 0:
+            self._look()
+        return self._hash
 
-    # -- edits ---------------------------------------------------------------
+    def _look(self) -> None:
+        stream = self.written
+        self._size, self._hash = len(stream), hash_of(stream)
 
-    def splice(self, edit: Splice, max_bytes: int = 0) -> None:
-        """Edits the document. With `max_bytes` one that grows beyond is refused, if all is loaded.
 
-        Raises SpliceMismatch, InvalidValue VALUE_TOO_LARGE; then nothing has changed.
-        """
-        if edit.before != self.units:
-            raise SpliceMismatch(f"written on {edit.before} units, where there are {self.units}")
-        content = tuple if self.is_list else str
-        inserted = [run for run in edit.runs if not isinstance(run, int)]
-        if any(not isinstance(run, content) for run in inserted):
-            raise SpliceMismatch("text is inserted into texts, elements into lists")
-        if max_bytes and edit.after > edit.before:
-            more = sum(len(written(run)) for run in inserted)
-            if self.size + more > max_bytes and self.size + more - self._deleted(edit) > max_bytes:
-                raise too_large(max_bytes)
-        self._edit(edit.runs)
+class Pages:
+    """One document."""
 
-    def _edit(self, runs: Iterable[Run]) -> None:
-        pages, at, place = self.pages, 0, 0  # place in the page at `at`
-        for run in runs:
-            if not isinstance(run, int):
-                if not pages:
-                    self.last_name += 1
-                    empty: Content = () if self.is_list else ""
-                    pages.append(Page(self.last_name, 0, 0, 0, empty))
-                if at == len(pages):
-                    at, place = at - 1, pages[-1].units
-                pages[at].edit(place, 0, run)
-                place += len(run)
-                continue
-            left = abs(run)
-            while left:
-                page = pages[at]
-                count = min(left, page.units - place)
-                left -= count
-                if run > 0:
-                    place += count
-                elif count == page.units:
-                    del pages[at]  # unread
-                    continue
-                elif count:
-                    page.edit(place, count, () if self.is_list else "")
-                if place == page.units and (left or at + 1 < len(pages)):
-                    at, place = at + 1, 0
+    __slots__ = ("_pages", "is_list", "units")
 
-    def _deleted(self, edit: Splice) -> int:
-        """Bytes that an edit deletes, of what is loaded."""
-        found, at = 0, 0
-        for run in edit.runs:
-            if isinstance(run, int):
-                if run < 0:
-                    found += sum(len(written(part)) for part in self._between(at, at - run))
-                at += abs(run)
-        return found
+    def __init__(self, pages: list[Page], *, is_list: bool) -> None:
+        self._pages, self.is_list = pages, is_list
+        self.units = sum(page.units for page in pages)
+        """Code points, or elements."""
 
-    def _between(self, start: int, end: int) -> Iterator[Content]:
-        first = 0
-        for page in self.pages:
-            last = first + page.units
-            if first < end and start < last and page.content is not None:
-                yield page.content[max(0, start - first) : end - first]
-            first = last
+    @classmethod
+    def of(cls, content: Content) -> Pages:
+        """A document that goes into pages."""
+        whole = [Page(content)] if content else []
+        return cls(list(_cut(whole)), is_list=isinstance(content, tuple))
 
-    # -- what is loaded, and stored ------------------------------------------
+    def copy(self) -> Pages:
+        """One that goes another way."""
+        return Pages(self._pages.copy(), is_list=self.is_list)
 
-    def wanted(self, *, everything: bool = False) -> list[int]:
-        """Names of pages to be loaded before `settle`; when they are, there may be more. Of a
-        document that is short again all are, since it counts as what stands in a value."""
-        everything = everything or self.size <= LONG_BYTES
-        names: list[int] = []
-        for place, page in enumerate(self.pages):
-            if page.content is None and (everything or page.todo):
-                names.append(page.name)
-            if page.dirty and page.units < SMALL_UNITS and len(self.pages) > 1:
-                beside = self.pages[place - 1 if place else 1]
-                if beside.content is None:
-                    names.append(beside.name)
-        return list(dict.fromkeys(names))
-
-    def load(self, contents: Mapping[int, bytes]) -> None:
-        """Takes the contents of pages, by name."""
-        for page in self.pages:
-            if page.content is None and page.name in contents:
-                page.fill(read(contents[page.name], is_list=self.is_list))
-
-    def settle(self) -> Changes:
-        """Makes pages of what has changed. Nothing may be wanted any more."""
-        found = Changes()
-        self.pages = list(self._divided(_together(self.pages)))
-        for page in self.pages:
-            if page.dirty:
-                assert page.content is not None
-                stream = written(page.content)
-                page.size, page.hash, page.dirty = len(stream), hash_of(stream), False
-                found.put[page.name] = stream
-        names = frozenset(page.name for page in self.pages)
-        found.gone = set(self.stored - names)
-        self.stored, self.saved = names, self.encode()
-        return found
-
-    def _divided(self, pages: Iterable[Page]) -> Iterator[Page]:
-        for page in pages:
-            if not page.units:
-                continue
-            if page.size <= PAGE_BYTES or page.content is None or page.units == 1:
-                yield page
-                continue
-            step = max(1, page.units * PAGE_BYTES // (2 * page.size))
-            for start in range(0, page.units, step):
-                content = page.content[start : start + step]
-                name = page.name
-                if start:
-                    self.last_name += 1
-                    name = self.last_name
-                yield Page(name, len(content), 0, 0, content, dirty=True)
+    @property
+    def size(self) -> int:
+        """Bytes of the member."""
+        return sum(page.size for page in self._pages) + 2 - (self.is_list and bool(self._pages))
 
     @property
     def text(self) -> bytes:
-        """All of it, loaded, as it stands in a value."""
-        return assembled([written(p.content or "") for p in self.pages], is_list=self.is_list)
+        """The member, as it stands in a value."""
+        stream = b"".join([page.written for page in self._pages])
+        return b"[%s]" % stream[:-1] if self.is_list else b'"%s"' % stream
 
     @property
     def shape(self) -> bytes:
         """What a digest is of: kind, lengths and hash."""
         total, size = 0, 0
-        for page in self.pages:
+        for page in self._pages:
             total = (total * _shift(page.size) + page.hash) % PRIME
             size += page.size
         return _SHAPE.pack(self.is_list, self.units, size, total.to_bytes(12, "big"))
 
-    # -- the index -----------------------------------------------------------
-
-    def encode(self) -> bytes:
-        """The index, settled."""
-        kind = b"l" if self.is_list else b"t"
-        entries = [
-            _ENTRY.pack(p.name, p.units, p.size, p.hash.to_bytes(12, "big")) for p in self.pages
-        ]
-        return kind + self.last_name.to_bytes(4, "big") + b"".join(entries)
-
-    @classmethod
-    def decode(cls, index: bytes) -> Pages:
-        """What `encode` was called on, with nothing loaded."""
-        pages = [
-            Page(name, units, size, int.from_bytes(digest, "big"))
-            for name, units, size, digest in _ENTRY.iter_unpack(index[5:])
-        ]
-        names = [page.name for page in pages]
-        last_name = int.from_bytes(index[1:5], "big")
-        return cls(pages, is_list=_KINDS[index[:1]], last_name=last_name, stored=names, saved=index)
+    def splice(self, edit: Splice) -> None:
+        """Edits the document. Raises SpliceMismatch; then nothing has changed."""
+        if edit.before != self.units:
+            raise SpliceMismatch(f"written on {edit.before} units, where there are {self.units}")
+        kind = tuple if self.is_list else str
+        if any(not isinstance(run, int | kind) for run in edit.runs):
+            raise SpliceMismatch("text is inserted into texts, elements into lists")
+        self._pages = _Edited(self._pages).after(edit.runs)
+        self.units = edit.after
 
 
-def written(content: Content) -> bytes:
-    """Units as they stand in a value: a text without its quotes, elements with a comma each."""
-    if isinstance(content, str):
-        return orjson.dumps(content)[1:-1]
-    return b"".join([element + b"," for element in content])
+class _Edited:
+    """An edit on its way through the pages: `out` are those passed, as they are to be; `open` are
+    pieces that go into one page, since an edit was there."""
 
+    __slots__ = ("_at", "_off", "_open", "_pages", "out")
 
-def read(stream: bytes, *, is_list: bool) -> Content:
-    """What `written` was called on."""
-    if is_list:
-        return elements(b"[%s]" % stream[:-1])
-    said = orjson.loads(b'"%s"' % stream)
-    assert isinstance(said, str)
-    return said
+    def __init__(self, pages: list[Page]) -> None:
+        self._pages = pages
+        self._at = self._off = 0  # the page, and the place in it
+        self._open: list[Content] = []
+        self.out: list[Page] = []
 
+    def after(self, runs: Iterable[Run]) -> list[Page]:
+        """The pages after the edit."""
+        for run in runs:
+            if not isinstance(run, int):
+                self._open.append(run)
+            elif run > 0:
+                self._retain(run)
+            else:
+                self._skip(-run)
+        if self._off:
+            self._retain(self._pages[self._at].units - self._off)
+        self._pass(self._pages[self._at :])
+        self._close()
+        return self.out
 
-def assembled(streams: Iterable[bytes], *, is_list: bool) -> bytes:
-    """The member that pages make together."""
-    stream = b"".join(streams)
-    return b"[%s]" % stream[:-1] if is_list else b'"%s"' % stream
+    def _retain(self, left: int) -> None:
+        left = self._within(left, keep=True)
+        first = self._at
+        left = self._whole(left)
+        self._pass(self._pages[first : self._at])
+        if left:
+            self._within(left, keep=True)
 
+    def _skip(self, left: int) -> None:
+        left = self._within(left, keep=False)
+        left = self._whole(left)  # unread
+        if left:
+            self._within(left, keep=False)
 
-def shape_of(member: bytes) -> tuple[Reference, bytes]:
-    """The shape of a long text or list as it stands in a value, and what would refer to it."""
-    is_list = member[:1] == b"["
-    stream = member[1:-1] + b"," if is_list else member[1:-1]
-    units = len(elements(member)) if is_list else len(orjson.loads(member))
-    hashed = hash_of(stream).to_bytes(12, "big")
-    return Reference(is_list, units), _SHAPE.pack(is_list, units, len(stream), hashed)
+    def _within(self, left: int, *, keep: bool) -> int:
+        """Units of a page that is not passed as a whole; returns how many are left."""
+        page = self._pages[self._at] if self._off or left < self._units_at() else None
+        if page is None:
+            return left
+        taken = min(left, page.units - self._off)
+        if keep:
+            self._open.append(page.content[self._off : self._off + taken])
+        self._off += taken
+        if self._off == page.units:
+            self._at, self._off = self._at + 1, 0
+        return left - taken
+
+    def _units_at(self) -> int:
+        return self._pages[self._at].units if self._at < len(self._pages) else 0
+
+    def _whole(self, left: int) -> int:
+        """Moves over whole pages; returns how many units are left."""
+        pages, at, count = self._pages, self._at, len(self._pages)
+        while left and at < count and pages[at].units <= left:
+            left -= pages[at].units
+            at += 1
+        self._at = at
+        return left
+
+    def _pass(self, pages: list[Page]) -> None:
+        """Pages that stay."""
+        if pages:
+            self._close()
+            self._put(pages[0])
+            self.out += pages[1:]
+
+    def _close(self) -> None:
+        if self._open:
+            made = Page(_joined(self._open))
+            self._open = []
+            for page in _cut([made] if made.units else []):
+                self._put(page)
+
+    def _put(self, page: Page) -> None:
+        """The next page, joined with the one before where one of them has become small."""
+        last = self.out[-1] if self.out else None
+        if (
+            last is not None
+            and min(last.units, page.units) < SMALL_UNITS
+            and last.size + page.size <= PAGE_BYTES
+        ):
+            self.out[-1] = Page(_joined([last.content, page.content]))
+        else:
+            self.out.append(page)
 
 
 def hash_of(stream: bytes) -> int:
@@ -336,44 +228,34 @@ def hash_of(stream: bytes) -> int:
     return total
 
 
+def shape_of(member: bytes) -> bytes:
+    """The shape of a text or list as it stands in a value."""
+    is_list = member[:1] == b"["
+    stream = member[1:-1] + b"," if is_list else member[1:-1]
+    units = len(elements(member)) if is_list else len(orjson.loads(member))
+    return _SHAPE.pack(is_list, units, len(stream), hash_of(stream).to_bytes(12, "big"))
+
+
+def _cut(pages: Iterable[Page]) -> Iterator[Page]:
+    """Pages in pieces that are not too long, if they have more than one unit."""
+    for page in pages:
+        if page.units == 1 or page.size <= PAGE_BYTES:
+            yield page
+            continue
+        step = max(1, page.units * PAGE_BYTES // (2 * page.size))
+        pieces = (page.content[at : at + step] for at in range(0, page.units, step))
+        yield from _cut(map(Page, pieces))
+
+
+def _joined(pieces: list[Content]) -> Content:
+    if len(pieces) == 1:
+        return pieces[0]
+    texts = [piece for piece in pieces if isinstance(piece, str)]
+    if texts:
+        return "".join(texts)
+    return tuple(chain.from_iterable(piece for piece in pieces if not isinstance(piece, str)))
+
+
 @lru_cache(maxsize=1 << 16)
 def _shift(length: int) -> int:
     return pow(256, length, PRIME)
-
-
-def too_large(limit: int) -> InvalidValue:
-    """The refusal of a document that would become longer than it may."""
-    return InvalidValue(
-        "VALUE_TOO_LARGE",
-        f"a text or list of more than {limit} bytes; go on in another record",
-    )
-
-
-def _together(pages: Iterable[Page]) -> Iterator[Page]:
-    """Small pages joined with those beside them, where both are loaded and fit."""
-    last: Page | None = None
-    for page in pages:
-        if last is None:
-            last = page
-        elif (
-            min(last.units, page.units) < SMALL_UNITS
-            and (last.dirty or page.dirty)
-            and last.content is not None
-            and page.content is not None
-            and last.size + page.size <= PAGE_BYTES
-        ):
-            content = _joined(last.content, page.content)
-            units, size = last.units + page.units, last.size + page.size
-            last = Page(last.name, units, size, 0, content, dirty=True)
-        else:
-            yield last
-            last = page
-    if last is not None:
-        yield last
-
-
-def _joined(*parts: Content, empty: bool = False) -> Content:
-    texts = [part for part in parts if isinstance(part, str)]
-    if texts or not (parts or empty):
-        return "".join(texts)
-    return tuple(unit for part in parts for unit in part if isinstance(unit, bytes))

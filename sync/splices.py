@@ -17,7 +17,6 @@ import orjson
 
 from sync import values
 from sync.canonical_json import SORTED, InvalidValue
-from sync.references import reference_in
 from sync.transform import Content, Run, Splice, SpliceMismatch, apply, splice
 
 Edits = dict[str, Splice]
@@ -97,65 +96,10 @@ def spliced(value: bytes, edits: Mapping[str, Splice]) -> bytes:
     return values.join(texts)
 
 
-def revived(value: bytes, payload: bytes) -> bytes:
-    """A deleted record's last value, brought back by a splice: documents in pages are referred to
-    with the edit that is to be made of them. Raises InvalidValue."""
-    texts, edits = values.fields(value), decode(payload)
-    for name, edit in list(edits.items()):
-        found = reference_in(texts.get(name, b""))
-        if found is not None:
-            texts[name] = b'{"$%s":%s}' % (b"list" if found.is_list else b"text", runs_text(edit))
-            del edits[name]
-    return spliced(values.join(texts), edits)
-
-
-def edits_of_references(value: bytes) -> Edits:
-    """The edits that references of a record which was brought back say."""
-    found: Edits = {}
-    for name, member in values.fields(value).items():
-        said = reference_in(member)
-        if said is not None and said.edit:
-            found[name] = decode(values.join({name: said.edit}))[name]
-    return found
-
-
-def without_edits(value: bytes) -> bytes:
-    """A value whose references say how long their documents are after such edits."""
-    members = values.fields(value)
-    for name, edit in edits_of_references(value).items():
-        said = reference_in(members[name])
-        assert said is not None
-        members[name] = said._replace(units=edit.after, edit=b"").text
-    return values.join(members)
-
-
 def assembled(members: Mapping[str, bytes]) -> bytes:
     """The object of these members, however long their texts are."""
     texts = {name: orjson.Fragment(text) for name, text in members.items()}
     return orjson.dumps(texts, None, SORTED)
-
-
-def splice_into(document: values.Document, edits: Mapping[str, Splice]) -> None:
-    """Edits fields of a record that is written to many times: where it can be, at the cost of what
-    is edited. Raises InvalidValue; then only edits before the one at fault are there."""
-    for name, edit in edits.items():
-        before = document.said(name)
-        grows = sum(len(orjson.dumps(run)) for run in edit.runs if isinstance(run, str))
-        try:
-            after = None if before is None else apply(edit, before)
-        except SpliceMismatch as error:
-            raise InvalidValue("SPLICE_MISMATCH", f"field {name[:60]!r}: {error}") from error
-        if not isinstance(after, str) or not document.say(name, after, grows):
-            document.replace(spliced(document.text, {name: edit}))
-
-
-def length_in(document: values.Document, name: str) -> int:
-    """How long the document in a field is. Raises InvalidValue for what is none."""
-    said = document.said(name)
-    if said is not None:
-        return len(said)
-    text = values.fields(document.text).get(name)
-    return 0 if text is None else len(content_of(text, splice(())))
 
 
 def _run(text: bytes) -> Run:

@@ -20,6 +20,7 @@ import orjson
 
 from sync.canonical_json import (
     MAX_DEPTH,
+    MAX_RECORD_BYTES,
     MAX_VALUE_BYTES,
     SORTED,
     InvalidValue,
@@ -35,11 +36,11 @@ from sync.canonical_json import (
     plain_object,
     too_deep,
 )
-from sync.references import Reference, reference_in
 
 __all__ = [
     "MAX_DEPTH",
     "MAX_INTEGER_DIGITS",
+    "MAX_RECORD_BYTES",
     "MAX_VALUE_BYTES",
     "Document",
     "InvalidValue",
@@ -63,12 +64,12 @@ _SHOWN_CHARS = 60  # of a field's name in a message: enough to find it, never a 
 _SCANNER = json.JSONDecoder(parse_int=str, parse_float=str)
 
 
-def fields(value: bytes, max_bytes: int = MAX_VALUE_BYTES) -> dict[str, bytes]:
+def fields(value: bytes) -> dict[str, bytes]:
     """The members of a canonical object, each with its exact text, in the order of their names.
 
     Raises InvalidValue, NOT_CANONICAL or the reason why it is no value at all.
     """
-    return _texts(value, _read(value, max_bytes))
+    return _texts(value, _read(value))
 
 
 def join(fields: Mapping[str, bytes]) -> bytes:
@@ -135,14 +136,14 @@ class Document:
         Raises InvalidValue as `merge` does; then nothing has changed.
         """
         bound = self._bound + len(sets)
-        if plain and self._members is not None and bound <= MAX_VALUE_BYTES:
+        if plain and self._members is not None and bound <= MAX_RECORD_BYTES:
             ours = orjson.loads(sets)
             self._members.update(ours)
             self._text, self._bound = None, bound
             return list(ours)
         new = orjson.loads(sets) if plain else _read(sets)
         self._parse()
-        if new is None or self._members is None or self._bound + len(sets) > MAX_VALUE_BYTES:
+        if new is None or self._members is None or self._bound + len(sets) > MAX_RECORD_BYTES:
             names = list(fields(sets))
             self.replace(merge(self.text, sets))
             return names
@@ -160,30 +161,20 @@ class Document:
         """Sets a member of which `said` has told; the object grows by `more_bytes` at most. False
         where it might become too large: then nothing has changed."""
         assert self._members is not None
-        if self._bound + more_bytes > MAX_VALUE_BYTES:
+        if self._bound + more_bytes > MAX_RECORD_BYTES:
             return False
         self._members[name] = text
         self._text, self._bound = None, self._bound + more_bytes
         return True
 
-    def reference(self, name: str) -> Reference | None:
-        """What a member refers to; None for a value like any other."""
+    def drop(self, name: str) -> None:
+        """Without a member."""
         self._parse()
         if self._members is None:
-            text = fields(self.text).get(name)
-            return None if text is None else reference_in(text)
-        found = self._members.get(name)
-        if not isinstance(found, dict):
-            return None
-        return reference_in(orjson.dumps(found))
-
-    def refer(self, name: str, reference: Reference) -> None:
-        """Sets a member to a reference."""
-        if self._members is None:
-            self.replace(merge(self.text, join({name: reference.text})))
+            self.replace(merge(self.text, b"{}", [name]))
             return
-        self._members[name] = reference.member
-        self._text, self._bound = None, self._bound + len(reference.text)
+        self._members.pop(name, None)
+        self._text = None
 
     def _parse(self) -> None:
         if self._members is None and self._text is not None:
@@ -247,12 +238,12 @@ def integer(text: bytes, name: str = "") -> int:
     return int(text)
 
 
-def _read(value: bytes, max_bytes: int = MAX_VALUE_BYTES) -> dict[str, Any] | None:
+def _read(value: bytes) -> dict[str, Any] | None:
     """The object where orjson keeps its text, None where only the texts will do.
 
     Raises InvalidValue unless it is a canonical object.
     """
-    check_size(value, max_bytes)
+    check_size(value)
     plain = plain_object(value)
     if plain is None:
         if exact(value) != value:

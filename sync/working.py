@@ -11,12 +11,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from sync.authority import WORK
+from sync.body import Body
 from sync.commit import Extra, Outcome
 from sync.context import Part, Stamped, parts_of
 from sync.policy import RESERVED_PREFIX
-from sync.splices import length_in, splice_into
 from sync.transform import Splice
-from sync.values import Document
 
 Key = tuple[str, str]
 """Collection and key."""
@@ -35,16 +34,16 @@ class Working:
     """
 
     __slots__ = (
-        "_document", "deleted", "gone", "origin", "other", "parts", "revision", "seq", "stamp",
+        "body", "deleted", "gone", "origin", "other", "parts", "revision", "seq", "stamp",
         "whole",
     )  # fmt: skip
 
     def __init__(
-        self, value: bytes, deleted: bool, revision: int, origin: int, seq: int, stamp: int,
+        self, value: bytes | Body, deleted: bool, revision: int, origin: int, seq: int, stamp: int,
         other: int, whole: Part, parts: dict[str, Stamped] | None = None,
         gone: Part | None = None,
     ) -> None:  # fmt: skip
-        self._document = Document(value)
+        self.body = value if isinstance(value, Body) else Body(value)
         self.deleted, self.revision = deleted, revision
         self.origin, self.seq, self.stamp = origin, seq, stamp
         self.other, self.whole, self.gone = other, whole, gone
@@ -67,7 +66,7 @@ class Working:
     @property
     def value(self) -> bytes:
         """The canonical object."""
-        return self._document.text
+        return self.body.value
 
     @property
     def live(self) -> bytes | None:
@@ -85,43 +84,43 @@ class Working:
 
     def copy(self) -> Working:
         return Working(
-            self.value, self.deleted, self.revision, self.origin, self.seq, self.stamp,
+            self.body.copy(), self.deleted, self.revision, self.origin, self.seq, self.stamp,
             self.other, self.whole, dict(self.parts), self.gone,
         )  # fmt: skip
 
     def begun_by(self, part: Part, value: bytes) -> None:
         """The record comes to be, or is written as a whole."""
-        self._document.replace(value)
+        self.body.replace(value)
         self.deleted, self.whole = False, part
         self.parts.clear()
         self.written_by(part)
 
     def changed_by(self, part: Part, value: bytes, names: Iterable[str]) -> None:
         """Some fields are written, with this as the whole."""
-        self._document.replace(value)
+        self.body.replace(value)
         self.parts.update(dict.fromkeys(names, part))
         self.written_by(part)
 
     def stamped_by(self, part: Part, value: bytes, stamps: Mapping[str, Stamped]) -> None:
         """Some fields are written, with this as the whole and these stamps for them."""
-        self._document.replace(value)
+        self.body.replace(value)
         self.parts.update(stamps)
         self.written_by(part)
 
     def patched_by(self, part: Part, sets: bytes, *, plain: bool) -> None:
         """Some fields are set. Raises InvalidValue; then nothing has changed."""
-        self.parts.update(dict.fromkeys(self._document.merge(sets, plain=plain), part))
+        self.parts.update(dict.fromkeys(self.body.merge(sets, plain=plain), part))
         self.written_by(part)
 
     def spliced_by(self, part: Part, edits: Mapping[str, Splice]) -> None:
         """Texts and lists are edited. Raises InvalidValue."""
-        splice_into(self._document, edits)
+        self.body.splice(edits)
         self.parts.update(dict.fromkeys(edits, part))
         self.written_by(part)
 
     def length_of(self, name: str) -> int:
         """Of the text or list in a field. Raises InvalidValue for what is neither."""
-        return length_in(self._document, name)
+        return self.body.length_of(name)
 
     def deleted_by(self, part: Part) -> None:
         """The record becomes a tombstone."""

@@ -23,6 +23,7 @@ from holdfast.host.sqlite import InlineDatabase
 from sync import codec
 from sync import digest as digests
 from sync.batch import Batch, Decided, batch_of
+from sync.body import outline
 from sync.clock import decide_stamp
 from sync.commit import (
     Actor,
@@ -188,7 +189,9 @@ class DictHub:
         sums: dict[str, tuple[int, int]] = {}
         for (collection, key), record in self.records.items():
             if not record.deleted:
-                one = digests.record_digest(SPACE, collection, key, record.revision, record.value)
+                one = digests.record_digest(
+                    SPACE, collection, key, record.revision, outline(record.value)
+                )
                 digest, count = sums.get(collection, (0, 0))
                 sums[collection] = (digests.combine(digest, one), count + 1)
         return Bookmark(

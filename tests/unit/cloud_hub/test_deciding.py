@@ -12,6 +12,7 @@ from cloud_hub.submissions import Line, Requested, Voided
 from holdfast.host.door import Refusal
 from sync import messages as m
 from sync.batch import Batch, batch_of
+from sync.canonical_json import MAX_RECORD_BYTES
 from sync.clock import MAX_LEAD_MS, stamp_at
 from sync.commit import NO_EXTRA, Commit, Extra, Kind, Op, OutcomeKind, Precondition, Version
 from sync.policy import POLICIES, SPACE_KEY
@@ -389,7 +390,7 @@ def test_what_a_door_refuses_it_refuses_before_anything_is_changed(
 
 def test_a_value_that_outgrows_its_limit_is_refused() -> None:
     hub = Hub()
-    half = "x" * 150_000
+    half = "x" * (MAX_RECORD_BYTES // 2)
     hub.request(put(f'{{"x":"{half}"}}'))
     assert refused(hub, patch(f'{{"y":"{half}"}}')).reason == "VALUE_TOO_LARGE"
 

@@ -8,6 +8,7 @@ import pytest
 
 from sync.canonical_json import (
     MAX_DEPTH,
+    MAX_RECORD_BYTES,
     MAX_VALUE_BYTES,
     InvalidValue,
     canonical,
@@ -182,7 +183,7 @@ def test_a_block_names_the_first_value_refused() -> None:
     [
         (b"[" * 65 + b"]" * 65, "TOO_DEEP"),
         (b"[" * 300 + b"]" * 300, "TOO_DEEP"),
-        (b'"' + b"x" * MAX_VALUE_BYTES + b'"', "VALUE_TOO_LARGE"),
+        (b'"' + b"x" * MAX_RECORD_BYTES + b'"', "VALUE_TOO_LARGE"),
         (b"1e999", "NUMBER_NOT_FINITE"),
         (rb'"\udfff"', "LONE_SURROGATE"),
     ],

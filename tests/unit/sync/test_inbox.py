@@ -11,7 +11,7 @@ from sync.answering import Seen
 from sync.commit import Actor, ActorKind, Kind, Precondition, Version
 from sync.inbox import Answer, CannotAnswer, Choice, Entry, Side, State
 from sync.reduce import Add, Delete, Patch, Put
-from sync.values import MAX_VALUE_BYTES, InvalidValue
+from sync.values import MAX_RECORD_BYTES, InvalidValue
 
 ANN = Actor("ann", ActorKind.HUMAN)
 ARM = Actor("arm-1", ActorKind.ROBOT)
@@ -53,7 +53,7 @@ def test_an_entry_is_read_as_it_was_written(made: Entry) -> None:
 
 
 def test_what_is_too_large_or_too_deep_goes_without_its_values() -> None:
-    large = b'"' + b"x" * (MAX_VALUE_BYTES - 10) + b'"'
+    large = b'"' + b"x" * (MAX_RECORD_BYTES - 10) + b'"'
     deep = b"[" * 64 + b"]" * 64
     for value in (large, deep):
         made = entry(theirs=replace(entry().theirs, value=value))

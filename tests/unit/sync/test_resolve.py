@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from sync.canonical_json import MAX_RECORD_BYTES
 from sync.commit import Extra, Kind, OutcomeKind, Precondition, Version
 from sync.policy import CollectionPolicy, DeleteRule, Granularity, Policies, Rule, Ruling
 from sync.refused import several
@@ -513,9 +514,9 @@ def test_a_single_operation_that_is_rejected_leaves_no_trace() -> None:
 
 
 @pytest.mark.promise("rule.limits")
-def test_a_merge_that_outgrows_a_value_is_rejected() -> None:
+def test_a_merge_that_outgrows_a_record_is_rejected() -> None:
     table = Table()
-    half = "x" * 150_000
+    half = "x" * (MAX_RECORD_BYTES // 2)
     table.decide("A", create(f'{{"x":"{half}"}}'))
     made = table.decide("B", create(f'{{"y":"{half}"}}'), base=0)
     assert (made.outcome.reason, made.kinds) == ("VALUE_TOO_LARGE", (Kind.NONE,))

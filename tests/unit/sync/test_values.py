@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sync.canonical_json import MAX_VALUE_BYTES, InvalidValue
+from sync.canonical_json import MAX_RECORD_BYTES, InvalidValue
 from sync.values import MAX_INTEGER_DIGITS, add, diff, fields, integer, join, merge
 
 LONGEST = b"9" * MAX_INTEGER_DIGITS
@@ -31,7 +31,7 @@ def test_an_empty_object_has_no_fields() -> None:
         (b'{"b":1,"a":2}', "NOT_CANONICAL"),
         (b'{"a":1.10 }', "NOT_CANONICAL"),
         (b"", "INVALID_JSON"),
-        (b'{"a":"' + b"x" * MAX_VALUE_BYTES + b'"}', "VALUE_TOO_LARGE"),
+        (b'{"a":"' + b"x" * MAX_RECORD_BYTES + b'"}', "VALUE_TOO_LARGE"),
     ],
 )
 def test_every_function_refuses_what_is_no_canonical_object(value: bytes, reason: str) -> None:
@@ -72,8 +72,8 @@ def test_merge_sets_removes_and_keeps_the_rest(odd: bytes) -> None:
     assert merge(value, b"{}") == value
 
 
-def test_a_merge_may_not_outgrow_a_value() -> None:
-    half = b"x" * (MAX_VALUE_BYTES // 2)
+def test_a_merge_may_not_outgrow_a_record() -> None:
+    half = b"x" * (MAX_RECORD_BYTES // 2)
     one, other = b'{"a":"' + half + b'"}', b'{"b":"' + half + b'"}'
     for left, right in ((one, other), (join({**fields(one), "n": b"1.0e1"}), other)):
         with pytest.raises(InvalidValue) as caught:
