@@ -32,6 +32,10 @@ KEPT_VALUE_BYTES = 4 << 10
 """Of one record. Those that are written again and again are small; as many of the largest would be
 gigabytes."""
 
+KEPT_DOCUMENTS = 16
+"""Records with long texts kept per space: what a few people write at one time. Their edits go into
+the text as it lies here; at most 100 MB."""
+
 KEPT_ORIGINS = 10_000
 """Watermarks and numbers of origins: as many as edges of one process."""
 
@@ -51,17 +55,28 @@ class Kept:
     numbers: dict[bytes, int] = field(default_factory=dict)
     marks: dict[int, Watermark] = field(default_factory=dict)
     records: dict[Key, StoredRecord] = field(default_factory=dict)
+    documents: dict[Key, StoredRecord] = field(default_factory=dict)
+    """Those with long texts."""
 
     def keep_records(self, records: dict[Key, StoredRecord]) -> None:
         """Keeps these, the newest last and without the large ones, and lets the oldest go."""
         for key in records:
             self.records.pop(key, None)
+            self.documents.pop(key, None)
         self.records.update(
             (key, record)
             for key, record in records.items()
-            if len(record.working.value) <= KEPT_VALUE_BYTES
+            if record.working.body.bound <= KEPT_VALUE_BYTES
+        )
+        self.documents.update(
+            (key, record) for key, record in records.items() if record.working.body.paged
         )
         _trim(self.records, KEPT_RECORDS)
+        _trim(self.documents, KEPT_DOCUMENTS)
+
+    def record(self, key: Key) -> StoredRecord | None:
+        """A record, if it is kept."""
+        return self.records.get(key) or self.documents.get(key)
 
     def bounded(self) -> Kept:
         """With no more origins than may be kept."""

@@ -21,6 +21,7 @@ from cloud_hub.storage.driver import Transaction
 from cloud_hub.timeline import Timeline
 from holdfast.host.door import Refusal
 from sync import inbox
+from sync.body import Body
 from sync.clock import SUSPECT_SKEW_MS
 from sync.commit import Actor
 from sync.context import Part
@@ -38,7 +39,7 @@ BASE_STEPS = 200
 
 async def opened(
     tx: Transaction, epoch: int, entries: Sequence[DecidedEntry], hub_ms: int,
-    names: Mapping[int, bytes], before: Mapping[Key, tuple[int, bytes | None]],
+    names: Mapping[int, bytes], before: Mapping[Key, tuple[int, Body | None]],
 ) -> list[Draft]:  # fmt: skip
     """The entries of what the group has opened. `before` holds the revisions that its records had
     before it."""
@@ -148,4 +149,4 @@ class History:
             value = await self._timeline.rebuild(*name, step.revision, BASE_STEPS)
         except Refusal:
             return None
-        return inbox.part_of(value, conflict.field)
+        return inbox.part_of(value.value if value else None, conflict.field)

@@ -96,7 +96,8 @@ class Loader:
 
     async def _load_records(self, kept: Kept) -> None:
         wanted = self._keys()
-        self.stored = {key: kept.records[key] for key in wanted if key in kept.records}
+        known = ((key, kept.record(key)) for key in wanted)
+        self.stored = {key: record for key, record in known if record is not None}
         missing = wanted - self.stored.keys()
         if missing:
             self.stored.update(await records.load(self._tx, self._space, missing))

@@ -217,7 +217,7 @@ async def _as_of(
         value = await timeline.rebuild(*key, step.revision) if step else None
         if step is not None and value is not None:
             found.append(
-                Found(*key, value, False, step.revision, step.op_id.origin, step.op_id.seq,
+                Found(*key, value.value, False, step.revision, step.op_id.origin, step.op_id.seq,
                       step.stamp, step.actor)
             )  # fmt: skip
     return found

@@ -13,7 +13,7 @@ from typing import NamedTuple, TypeAlias
 
 import orjson
 
-from cloud_hub import stamps
+from cloud_hub import documents, stamps
 from cloud_hub.storage.driver import Row, Transaction
 from sync.commit import Actor, ActorKind
 from sync.context import Part
@@ -40,7 +40,9 @@ async def load(tx: Transaction, space: str, keys: Iterable[Key]) -> dict[Key, St
     columns = ([key[0] for key in wanted], [key[1] for key in wanted])
     rows = await tx.fetch_by("records_load", columns, space)
     actors: _Actors = {}
-    return {(row[0], row[1]): _record(row, actors) for row in rows}
+    found = {(row[0], row[1]): _record(row, actors) for row in rows}
+    await _fill(tx, space, found)
+    return found
 
 
 async def get(tx: Transaction, space: str, collection: str, key: str) -> StoredRecord | None:
@@ -60,11 +62,16 @@ async def page(
     lower = after + "\x01" if after >= prefix and after else prefix
     rows = await tx.fetch("records_list", space, collection, lower, _end_of(prefix), limit)
     actors: _Actors = {}
-    return [(row[1], _record(row, actors)) for row in rows]
+    found = {(row[0], row[1]): _record(row, actors) for row in rows}
+    await _fill(tx, space, found)
+    return [(key, record) for (_, key), record in found.items()]
 
 
 async def save(tx: Transaction, space: str, records: Mapping[Key, StoredRecord]) -> None:
     """Writes records as they are now."""
+    await documents.save(
+        tx, space, {k: (r.working.revision, r.working.body) for k, r in records.items()}
+    )
     stored = records.values()
     states = [record.working for record in stored]
     wholes = [state.whole for state in states]
@@ -86,9 +93,16 @@ async def save(tx: Transaction, space: str, records: Mapping[Key, StoredRecord])
         [to_signed(record.digest) for record in stored],
         [record.actor.id for record in stored],
         [int(record.actor.kind) for record in stored],
-        [state.value for state in states],
+        [documents.row_value(state.body) for state in states],
     )
     await tx.write_rows("records_save", columns, space)
+
+
+async def _fill(tx: Transaction, space: str, found: Mapping[Key, StoredRecord]) -> None:
+    """Puts the values in that are beside the rows."""
+    apart = [key for key, record in found.items() if not record.working.body.bound]
+    for key, body in (await documents.load(tx, space, apart)).items():
+        found[key].working.body = body
 
 
 _Actors: TypeAlias = dict[tuple[str, int], Actor]

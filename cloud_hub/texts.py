@@ -49,6 +49,17 @@ async def load(
     return texts
 
 
+async def since(
+    tx: Transaction, space: str, revisions: Mapping[Key, int]
+) -> dict[Key, list[tuple[str, Splice]]]:
+    """The edits of these records after a revision each, with their fields, in order."""
+    history = await _history(tx, space, revisions)
+    return {
+        key: [(one.field, one.effect) for one in edits if one.effect is not None]
+        for key, edits in history.items()
+    }
+
+
 async def save(tx: Transaction, space: str, texts: Texts) -> None:
     """Writes what a transaction has made of documents, under the space's locked head."""
     if texts.edited:

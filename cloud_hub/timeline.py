@@ -18,8 +18,9 @@ from typing import TypeAlias
 from cloud_hub import change_log
 from cloud_hub.storage.driver import Transaction
 from holdfast.host.door import Refusal
-from sync.apply import apply
+from sync.apply import apply_to
 from sync.batch import Decided
+from sync.body import Body
 from sync.commit import Actor, Extra, Kind, Op, OpId, Outcome
 
 MAX_STEPS = 10_000
@@ -91,7 +92,7 @@ class Timeline:
 
     async def rebuild(
         self, collection: str, key: str, revision: int, max_steps: int = 0
-    ) -> bytes | None:
+    ) -> Body | None:
         """The live value that the change at `revision` left; None if it deleted the record.
 
         Raises Refusal HISTORY_TOO_LONG.
@@ -105,9 +106,9 @@ class Timeline:
             count += 1
             if count > (max_steps or MAX_STEPS):
                 raise _too_long(collection, key)
-        live: bytes | None = None
+        live: Body | None = None
         for op in reversed(pending):
-            live = apply(op.kind, op.payload, live)
+            live = apply_to(live, op.kind, op.payload)
         return live
 
     async def _decided(self, revision: int) -> Decided:

@@ -38,10 +38,11 @@ from holdfast.host import failpoints
 from holdfast.host.clock import Clock
 from holdfast.host.door import Refusal
 from sync import codec, digest
+from sync.body import Body
 from sync.commit import Actor
 from sync.messages import CollectionDigest
 from sync.policy import POLICIES, Priority
-from sync.resolve import Key
+from sync.resolve import Key, Working
 
 RANKS = {Priority.CONTROL: 0, Priority.STATE: 1, Priority.BULK: 2}
 """In which order spaces are drained."""
@@ -64,7 +65,7 @@ class Contradicted(Exception):
         self.sign = sign
 
 
-Bases = Mapping[Key, tuple[int, bytes | None]]
+Bases = Mapping[Key, tuple[int, Body | None]]
 """Revision and live value of records."""
 
 
@@ -194,7 +195,7 @@ class _Run:
         head = self._head
         loader = Loader(self._tx, head, self._group, self._t.origin, self._t.hot.take(head))
         kept, loaded = await loader.load()
-        bases = {key: (w.revision, w.live) for key, w in loaded.records.items()}
+        bases = {key: (w.revision, _before(w)) for key, w in loaded.records.items()}
         decider = Decider(loaded, self._t.origin, self._now_ms)
         answers = tuple(_answer(decider, submission) for submission in self._group)
         epoch, names = head.epoch, loaded.names
@@ -317,6 +318,11 @@ class _Run:
                     fresh.setdefault(commit_id, decided.first_revision + index)
         if fresh:
             await commit_ids.insert(self._tx, self._space, fresh, self._now_ms)
+
+
+def _before(record: Working) -> Body | None:
+    """The live value of a record that will be written to."""
+    return None if record.deleted else record.body.copy()
 
 
 def _published(head: heads.Head, kept: Kept) -> Head:

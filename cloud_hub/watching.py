@@ -19,8 +19,9 @@ from cloud_hub.change_log import LogRow
 from cloud_hub.storage.driver import Driver, Transaction
 from cloud_hub.timeline import Rows, Timeline
 from cloud_hub.transaction import Bases
-from sync.apply import apply
+from sync.apply import apply_to
 from sync.batch import Decided
+from sync.body import Body
 from sync.commit import Actor, Extra, OpId, Outcome
 from sync.resolve import Key
 
@@ -33,13 +34,18 @@ KEPT_ROWS = 32
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """A record after a commit; `value` is the last one if it was deleted."""
+    """A record after a commit; `body` is that of the last value if it was deleted."""
 
     collection: str
     key: str
-    value: bytes
+    body: Body
     deleted: bool
     previous: int
+
+    @property
+    def value(self) -> bytes:
+        """Put together each time for long texts, since many states of one are kept here."""
+        return self.body.copy().value
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +66,7 @@ class Events:
 
     def __init__(self, driver: Driver) -> None:
         self._driver = driver
-        self._values: OrderedDict[tuple[str, Key], tuple[int, bytes | None]] = OrderedDict()
+        self._values: OrderedDict[tuple[str, Key], tuple[int, Body | None]] = OrderedDict()
         self._rows: OrderedDict[tuple[str, int], Sequence[Event]] = OrderedDict()
         self._before: OrderedDict[tuple[str, int], Bases] = OrderedDict()
 
@@ -89,14 +95,14 @@ class Events:
                 self._rows.popitem(last=False)
         return self._rows[place]
 
-    async def _bases(self, space: str, decided: Decided) -> dict[Key, bytes | None]:
+    async def _bases(self, space: str, decided: Decided) -> dict[Key, Body | None]:
         """The live values before the row of the records that it changes."""
         wanted: dict[Key, int] = {}
         batch = decided.batch
         for op, (collection, key) in enumerate(zip(batch.collections, batch.keys, strict=True)):
             if batch.kinds[op]:
                 wanted.setdefault((collection, key), decided.previous[op])
-        bases: dict[Key, bytes | None] = {}
+        bases: dict[Key, Body | None] = {}
         missing: dict[Key, int] = {}
         before = self._before.get((space, decided.first_revision), {})
         for name, revision in wanted.items():
@@ -112,20 +118,20 @@ class Events:
             bases.update(await self._rebuilt(space, missing))
         return bases
 
-    async def _rebuilt(self, space: str, missing: dict[Key, int]) -> dict[Key, bytes | None]:
+    async def _rebuilt(self, space: str, missing: dict[Key, int]) -> dict[Key, Body | None]:
         """One by one, since long histories take a while and others wait to read; what is past
         does not change in between."""
         rows: Rows = OrderedDict()
-        found: dict[Key, bytes | None] = {}
+        found: dict[Key, Body | None] = {}
         for key, at in missing.items():
 
-            async def work(tx: Transaction, key: Key = key, at: int = at) -> bytes | None:
+            async def work(tx: Transaction, key: Key = key, at: int = at) -> Body | None:
                 return await Timeline(tx, space, rows).rebuild(*key, at)
 
             found[key] = await self._driver.read(work)
         return found
 
-    def _keep(self, space: str, decided: Decided, values: dict[Key, bytes | None]) -> None:
+    def _keep(self, space: str, decided: Decided, values: dict[Key, Body | None]) -> None:
         """Notes the values after the row, which `values` holds by now, with their revisions."""
         starts = decided.batch.op_starts()
         for index in range(len(decided.batch)):
@@ -139,7 +145,7 @@ class Events:
             self._values.popitem(last=False)
 
 
-def _events(decided: Decided, values: dict[Key, bytes | None]) -> list[Event]:
+def _events(decided: Decided, values: dict[Key, Body | None]) -> list[Event]:
     """The commits of a row; `values` goes from before it to after it."""
     batch, starts = decided.batch, decided.batch.op_starts()
     events: list[Event] = []
@@ -150,10 +156,11 @@ def _events(decided: Decided, values: dict[Key, bytes | None]) -> list[Event]:
                 continue
             name = (batch.collections[op], batch.keys[op])
             before = values[name]
-            after = apply(batch.kinds[op], batch.payloads[op], before)
-            values[name] = after
+            own = None if before is None else before.copy()
+            made = apply_to(own, batch.kinds[op], batch.payloads[op])
+            after = values[name] = None if made is None else made.copy()  # as small as it can be
             previous = changed[name].previous if name in changed else decided.previous[op]
-            shown = after if after is not None else before or b"{}"
+            shown = after or before or Body(b"{}")
             changed[name] = Changed(*name, shown, after is None, previous)
         events.append(
             Event(

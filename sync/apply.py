@@ -13,6 +13,7 @@ from functools import partial
 import orjson
 
 from sync import members, splices, values
+from sync.body import Body
 from sync.commit import Kind
 
 _EMPTY = b"{}"
@@ -46,6 +47,18 @@ def apply(kind: int, payload: bytes, live: bytes | None) -> bytes | None:
         return values.merge(live, _EMPTY, names_of(payload))
     assert kind in _STEPS, kind
     return _STEPS[kind](live, payload)
+
+
+def apply_to(body: Body | None, kind: int, payload: bytes) -> Body | None:
+    """The same upon a body, which may be changed: what is merged or spliced costs what it says."""
+    if body is not None and kind == Kind.PATCH:
+        body.merge(payload)
+        return body
+    if body is not None and kind == Kind.SPLICE:
+        body.splice(splices.decode(payload))
+        return body
+    after = apply(kind, payload, None if body is None else body.value)
+    return None if after is None else Body(after)
 
 
 BEGINNERS: dict[int, Kind] = {

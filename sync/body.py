@@ -21,15 +21,24 @@ from sync.pages import LONG_BYTES, Pages, shape_of
 from sync.transform import Content, Splice, SpliceMismatch, apply
 from sync.values import Document, InvalidValue
 
+EDIT_BYTES = 2 << 10
+"""What an edit counts that a store has beside the whole: doing it anew takes as long as writing so
+many bytes."""
+
 _MEMBERS = (b'"', b"[")
 
 
 class Body:
     """A value, and the documents in it that are edited."""
 
-    __slots__ = ("_rest", "_texts", "_texts_bound", "_value")
+    __slots__ = ("_rest", "_texts", "_texts_bound", "_value", "apart", "unkept")
 
     def __init__(self, value: bytes) -> None:
+        self.apart = False
+        """Whether its store has documents of it beside the record's row."""
+        self.unkept: int | None = None
+        """What splices of long texts have done since a store had all of it, in bytes, EDIT_BYTES
+        for each at least; None if anything else was written since, or no store ever had it."""
         self._rest = Document(value)
         self._texts: dict[str, Pages] = {}
         self._texts_bound = 0
@@ -40,6 +49,7 @@ class Body:
         made = Body(self._rest.text)
         made._texts = self._copies()
         made._texts_bound, made._value = self._texts_bound, self._value
+        made.apart, made.unkept = self.apart, self.unkept
         return made
 
     def _copies(self) -> dict[str, Pages]:
@@ -60,6 +70,11 @@ class Body:
     def paged(self) -> bool:
         """Whether documents in it are edited at the cost of what changes."""
         return bool(self._texts)
+
+    @property
+    def is_due(self) -> bool:
+        """Whether a store has to write all of it: else what was spliced is enough."""
+        return self.unkept is None or self.unkept > max(self.bound // 4, LONG_BYTES)
 
     @property
     def bound(self) -> int:
@@ -88,10 +103,11 @@ class Body:
         """Becomes another object."""
         self._rest.replace(value)
         self._texts.clear()
-        self._texts_bound, self._value = 0, None
+        self._texts_bound, self._value, self.unkept = 0, None, None
 
     def merge(self, sets: bytes, *, plain: bool = False) -> list[str]:
         """Sets members; returns their names. Raises InvalidValue; then nothing has changed."""
+        self.unkept = None
         if not self._texts:
             return self._rest.merge(sets, plain=plain)
         names = list(values.fields(sets))
@@ -123,6 +139,8 @@ class Body:
             found.splice(edit)
             self._texts_bound += grows
             self._value = None
+            if self.unkept is not None:
+                self.unkept += max(grows, EDIT_BYTES)
         if before is not None:
             try:
                 if self.bound > MAX_RECORD_BYTES:
@@ -134,7 +152,8 @@ class Body:
 
     def _splice_rest(self, name: str, edit: Splice, grows: int) -> None:
         """Edits a document that is not in pages. If it is long, it is from now on."""
-        rest = self._rest
+        rest, unkept = self._rest, self.unkept
+        self.unkept = None
         said = rest.said(name)
         had = said if said is not None else values.fields(rest.text).get(name)
         content = had if isinstance(had, str) else splices.content_of(had, edit)
@@ -146,6 +165,8 @@ class Body:
                 self._texts[name] = pages
                 self._texts_bound += _member_bytes(name, pages)
                 self._value = None
+                if unkept is not None:
+                    self.unkept = unkept + max(grows, EDIT_BYTES)
                 return
         if said is None or not isinstance(after, str) or not rest.say(name, after, grows):
             rest.replace(values.merge(rest.text, values.join({name: splices.text_of(after)})))

@@ -358,9 +358,10 @@ def record_to(epoch: int, found: Found) -> record.Record:
 
 
 def _change(position: Position, event: Event, change: Changed, room: Room) -> pb.Change:
-    fits = room.takes(len(change.value))
+    value = change.value
+    fits = room.takes(len(value))
     found = Found(
-        change.collection, change.key, change.value if fits else b"", change.deleted,
+        change.collection, change.key, value if fits else b"", change.deleted,
         event.revision, event.op_id.origin, event.op_id.seq, event.stamp, event.actor,
     )  # fmt: skip
     return pb.Change(

@@ -145,6 +145,16 @@ CREATE TABLE digests (
     PRIMARY KEY (space, collection)
 );
 
+-- Values with long texts as they were at a revision; what was spliced since is in text_edits.
+CREATE TABLE documents (
+    space      text COLLATE "C" NOT NULL,
+    collection text COLLATE "C" NOT NULL,
+    key        text COLLATE "C" NOT NULL,
+    revision   bigint NOT NULL CHECK (revision >= 1),
+    value      bytea NOT NULL,
+    PRIMARY KEY (space, collection, key)
+);
+
 -- Edits of texts and lists as they took effect, by record; effect is null where a field was written
 -- in another way, or all of them (an empty field). They stand in the log, too.
 CREATE TABLE text_edits (

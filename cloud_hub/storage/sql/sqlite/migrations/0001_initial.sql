@@ -140,6 +140,16 @@ CREATE TABLE digests (
     PRIMARY KEY (space, collection)
 ) STRICT, WITHOUT ROWID;
 
+-- Values with long texts as they were at a revision; what was spliced since is in text_edits.
+CREATE TABLE documents (
+    space      TEXT NOT NULL,
+    collection TEXT NOT NULL,
+    key        TEXT NOT NULL,
+    revision   INTEGER NOT NULL CHECK (revision >= 1),
+    value      BLOB NOT NULL,
+    PRIMARY KEY (space, collection, key)
+) STRICT, WITHOUT ROWID;
+
 -- Edits of texts and lists as they took effect, by record; effect is null where a field was written
 -- in another way, or all of them (an empty field). They stand in the log, too.
 CREATE TABLE text_edits (
