@@ -43,6 +43,13 @@ _TABLE: Mapping[str, Mapping[frozenset[Role], tuple[str, ...]]] = {
             "ListConflicts", "GetConflict", "WatchConflicts", "ResolveConflict", "UndoConflict",
         ),
     },
+    "holdfast.v1.WorkflowService": {
+        ANYBODY: (
+            "PutDefinition", "GetDefinition", "CreateWorkflow", "SaveWorkflowState", "GetWorkflow",
+            "ListWorkflows", "Transition", "RecordExecution", "ListExecutions", "TakeAuthority",
+            "ReleaseAuthority", "GetWorkflowHistory",
+        ),
+    },
     "holdfast.v1.ReplicationService": {EDGES: ("Replicate",)},
     "holdfast.v1.AdminService": {
         OPERATORS: (

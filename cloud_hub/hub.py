@@ -54,6 +54,9 @@ from holdfast.host.loop_lag import watch_loop
 from holdfast.host.loopback import Endpoint
 from holdfast.tls.credentials import TlsFiles
 from sync import framing
+from sync.authority import HUB
+from sync.doors.door import Door
+from sync.doors.workflows import WorkflowService
 from sync.position import ID_BYTES
 
 if TYPE_CHECKING:
@@ -140,11 +143,14 @@ class Hub:
             self.ingest, self.fanout, greeter, self.streams, clock, self.ownership, luck
         )
         self.certificates = Certificates(settings.tls) if settings.tls else None
+        conflicts = ConflictService(driver, reads, self.state)
+        door = Door(self.state, conflicts, lambda: HUB, clock.wall_ms)
         database = "postgresql" if settings.database else "sqlite"
         self._services: dict[str, object] = {
             "StateService": self.state,
             "ReplicationService": self.replication,
-            "ConflictService": ConflictService(driver, reads, self.state),
+            "ConflictService": conflicts,
+            "WorkflowService": WorkflowService(door),
             "AdminService": AdminService(
                 name, database, driver, self.ingest, self.streams, clock, self.succession,
                 self.alarms,

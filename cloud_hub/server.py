@@ -22,6 +22,7 @@ from holdfast.v1 import (
     conflict_service_pb2,
     replication_service_pb2,
     state_service_pb2,
+    workflow_service_pb2,
 )
 
 DRAIN_SECONDS = 10.0
@@ -30,6 +31,7 @@ DRAIN_SECONDS = 10.0
 SERVICES = {
     "StateService": state_service_pb2.DESCRIPTOR,
     "ConflictService": conflict_service_pb2.DESCRIPTOR,
+    "WorkflowService": workflow_service_pb2.DESCRIPTOR,
     "ReplicationService": replication_service_pb2.DESCRIPTOR,
     "AdminService": admin_service_pb2.DESCRIPTOR,
 }

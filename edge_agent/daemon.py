@@ -50,8 +50,16 @@ from holdfast.host.clock import BootClock, Clock
 from holdfast.host.door import UnknownMethods, add_service
 from holdfast.host.health import add_health
 from holdfast.host.sqlite import Corrupt
-from holdfast.v1 import conflict_service_pb2, edge_service_pb2, state_service_pb2
+from holdfast.v1 import (
+    conflict_service_pb2,
+    edge_service_pb2,
+    state_service_pb2,
+    workflow_service_pb2,
+)
+from sync.authority import node_of
 from sync.commit import Actor
+from sync.doors.door import Door
+from sync.doors.workflows import WorkflowService
 from sync.messages import MAX_REFUSALS, EdgeCounters, Scope
 from sync.policy import Policies, Priority
 from sync.position import ID_BYTES, Position
@@ -73,6 +81,7 @@ NO_POLICIES = Policies()
 _SERVICES = {
     "StateService": state_service_pb2.DESCRIPTOR,
     "ConflictService": conflict_service_pb2.DESCRIPTOR,
+    "WorkflowService": workflow_service_pb2.DESCRIPTOR,
     "EdgeService": edge_service_pb2.DESCRIPTOR,
 }
 """What is served at every socket."""
@@ -235,7 +244,9 @@ class EdgeAgent:
         """A server of its own at each socket, so that it is known which one was opened."""
         _clear(path)
         server = grpc.aio.server(options=server_options(max_connection_age_ms=None))
-        servicers = (state, ConflictService(self._inbox, state), self._edge)
+        conflicts = ConflictService(self._inbox, state)
+        door = Door(state, conflicts, self._node, self._unix_ms)
+        servicers = (state, conflicts, WorkflowService(door), self._edge)
         for (name, file), servicer in zip(_SERVICES.items(), servicers, strict=True):
             add_service(server, file.services_by_name[name], servicer, self._refused)
         add_health(server, self._health)
@@ -337,6 +348,10 @@ class EdgeAgent:
 
     def _rank(self, space: str) -> int:
         return _RANKS[self._policies_of(space).space.priority]
+
+    def _node(self) -> str:
+        """Its name as who has an authority: a copy of its files goes on under another."""
+        return node_of(self.files.outbox.origin.id)
 
     def _unix_ms(self) -> int:
         """The hub's time as far as it is known, else this machine's."""

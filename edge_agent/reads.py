@@ -192,7 +192,7 @@ def _list(connection: sqlite3.Connection, query: ListQuery, after: str, demand: 
                 records.append(record)
         pending = pending or over is not None
         scanned, at = scanned + 1, key
-    token = _token(at) if more else ""
+    token = page_token(at) if more else ""
     return _read(standing, tuple(records), pending, scanned, token)
 
 
@@ -259,7 +259,8 @@ def _upper(prefix: str) -> str:
     return chr(_LAST_POINT) * 256
 
 
-def _token(key: str) -> str:
+def page_token(key: str) -> str:
+    """Where a list goes on after a key."""
     return base64.urlsafe_b64encode(b"1" + key.encode()).decode()
 
 

@@ -59,6 +59,10 @@ class NotFound(HoldfastError):
     status = "NOT_FOUND"
 
 
+class WorkflowNotFound(NotFound):
+    """No workflow of this id is known at this door."""
+
+
 class AlreadyExists(HoldfastError):
     """It was done before."""
 
@@ -83,6 +87,11 @@ class PreconditionFailed(HoldfastError):
     """The system is not in a state for this: change that state, or ask for something else."""
 
     status = "FAILED_PRECONDITION"
+
+
+class TransitionNotAllowed(PreconditionFailed):
+    """The event has no place in the state of the workflow; `metadata` names `state`, `event` and
+    what is `allowed`, with commas."""
 
 
 class OutOfRange(HoldfastError):
@@ -115,6 +124,13 @@ class Unavailable(HoldfastError):
     """Not at this moment; the same request may succeed later."""
 
     status = "UNAVAILABLE"
+
+
+StorageUnavailable = Unavailable
+"""What those call it who come from other stores of workflows."""
+
+StateError = HoldfastError
+"""As StorageUnavailable: what everything is that goes wrong with a workflow or a checkpoint."""
 
 
 class Unimplemented(HoldfastError):
@@ -152,6 +168,8 @@ _BY_STATUS: dict[str, type[HoldfastError]] = {
 _BY_REASON: dict[str, type[HoldfastError]] = {
     "REVISION_MISMATCH": RevisionMismatch,
     "STALE_AUTHORITY": StaleAuthority,
+    "WORKFLOW_NOT_FOUND": WorkflowNotFound,
+    "TRANSITION_NOT_ALLOWED": TransitionNotAllowed,
     "COMPACTED": Compacted,
     "OUTCOME_UNKNOWN": OutcomeUnknown,
 }

@@ -64,3 +64,8 @@ def execution_key(workflow: str, step: str, attempt: int) -> str:
 def definition_key(name: str, version: str) -> str:
     """The key of a definition: `NAME@VERSION`."""
     return f"{quoted(name)}@{quoted(version)}"
+
+
+def child_key(parent: str, child: str) -> str:
+    """The key of the record by which a workflow knows of a child, both by their keys."""
+    return f"{parent}/child/{child}"

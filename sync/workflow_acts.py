@@ -1,9 +1,10 @@
 """What is written for a thing that is done with a workflow, and on which condition.
 
-Every act is one commit of one record. Beginning needs that there is none; whatever follows needs
-the authority under which it was decided; taking the authority needs the version that was looked at,
-and is decided by the hub before it is answered. So a node that has lost its authority writes
-nothing, however late it learns of it, and what it had done stands in the inbox.
+Beginning needs that there is none; whatever follows needs the authority under which it was decided
+and the version that it was decided on, so that of two callers at one door only one goes on; taking
+the authority needs the version that was looked at, and is decided by the hub before it is answered.
+So a node that has lost its authority writes nothing, however late it learns of it, and what it had
+done stands in the inbox.
 
 Invariant: the hub and both doors let the node write what its acts say (sync.authority.may_write).
 """
@@ -33,10 +34,10 @@ class AuthorityHeld(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """A commit: the instance as it is to be, the condition, and the weakest level."""
+    """A commit: the instance as it is to be, the conditions, and the weakest level."""
 
     instance: Instance
-    condition: Precondition
+    conditions: tuple[Precondition, ...]
     level: Level = Level.EVENTUAL
 
     @property
@@ -47,18 +48,19 @@ class Act:
 
 def begins(instance: Instance) -> Act:
     """Writes down a new instance."""
-    return Act(instance, Precondition(WORKFLOWS, instance.key, exists=False))
+    return Act(instance, (Precondition(WORKFLOWS, instance.key, exists=False),))
 
 
-def goes_on(before: Instance, after: Instance) -> Act:
-    """Writes what an instance has become under the authority that it had."""
+def goes_on(before: Instance, at: Version, after: Instance) -> Act:
+    """Writes what an instance has become since a version, under the authority that it had."""
     token = before.authority.token
-    return Act(after, Precondition(WORKFLOWS, before.key, authority=token))
+    held = Precondition(WORKFLOWS, before.key, authority=token)
+    return Act(after, (held, Precondition(WORKFLOWS, before.key, version=at)))
 
 
-def released(before: Instance, word: Word) -> Act:
+def released(before: Instance, at: Version, word: Word) -> Act:
     """Gives the authority back."""
-    return goes_on(before, handed(before, NOBODY, "released", word))
+    return goes_on(before, at, handed(before, NOBODY, "released", word))
 
 
 def taken(before: Instance, at: Version, node: str, word: Word, *, force: bool = False) -> Act:
@@ -67,4 +69,4 @@ def taken(before: Instance, at: Version, node: str, word: Word, *, force: bool =
     if before.authority.holder not in (node, NOBODY) and not force:
         raise AuthorityHeld(before)
     after = handed(before, node, "taken", word)
-    return Act(after, Precondition(WORKFLOWS, before.key, version=at), Level.STRONG)
+    return Act(after, (Precondition(WORKFLOWS, before.key, version=at),), Level.STRONG)

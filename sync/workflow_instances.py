@@ -80,6 +80,12 @@ class Last:
     note: str = ""
     because: str = ""
     """Key of the parent whose event this one follows."""
+    step: str = ""
+    """The one that it is about."""
+    attempt: int = 0
+    """Where something was recorded: at the step."""
+    status: StepStatus | None = None
+    """What has become of that attempt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +189,7 @@ def _decoded(said: Mapping[str, Any], metadata: bytes, found: Authority) -> Inst
         id=said["id"],
         incarnation=said["incarnation"],
         authority=found,
-        last=_last_from(said["last"]),
+        last=last_from(said["last"]),
         state=said["state"],
         definition=None if named is None else Reference(**named),
         metadata=metadata,
@@ -215,12 +221,16 @@ def _last_to(last: Last) -> dict[str, Any]:
     if last.before:
         transition = {"from": last.before, "exits": last.exits, "entries": last.entries}
         said |= transition
-    optional = {"note": last.note, "because": last.because}
-    return said | {name: text for name, text in optional.items() if text}
+    optional = {
+        "note": last.note, "because": last.because, "step": last.step, "attempt": last.attempt,
+        "status": last.status and str(last.status),
+    }  # fmt: skip
+    return said | {name: member for name, member in optional.items() if member}
 
 
-def _last_from(said: Mapping[str, Any]) -> Last:
-    actor = said["actor"]
+def last_from(said: Mapping[str, Any]) -> Last:
+    """What was done, from the member `last` of a record. Raises KeyError, ValueError, TypeError."""
+    actor, status = said["actor"], said.get("status")
     return Last(
         event=said["event"],
         actor=Actor(actor["id"], ActorKind[actor["kind"].upper()]),
@@ -230,4 +240,7 @@ def _last_from(said: Mapping[str, Any]) -> Last:
         entries=tuple(said.get("entries", ())),
         note=said.get("note", ""),
         because=said.get("because", ""),
+        step=said.get("step", ""),
+        attempt=said.get("attempt", 0),
+        status=StepStatus(status) if status else None,
     )

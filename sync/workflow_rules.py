@@ -164,8 +164,9 @@ def advance(
         if why:
             raise Vetoed(instance.state, event, why)
     last = replace(
-        _last(event, word), before=instance.state, exits=done.exits, entries=done.entries
-    )
+        _last(event, word), before=instance.state, exits=done.exits, entries=done.entries,
+        step=step,
+    )  # fmt: skip
     starts = not instance.started_ms and workflow.is_in(done.target, workflow.ACTIVE)
     kept = instance.step if done.target in (workflow.VALIDATION, workflow.CLEANUP) else ""
     return replace(
@@ -193,7 +194,10 @@ def recorded(
     failed = [status for status in steps.values() if status is StepStatus.FAILED]
     tally = Counters(max(instance.counters.total, len(steps)), len(done), len(failed))
     agent = execution.agent or instance.agent
-    last = _last("recorded", word)
+    last = replace(
+        _last("recorded", word), step=execution.step, attempt=execution.attempt,
+        status=execution.status,
+    )  # fmt: skip
     return replace(instance, steps=steps, counters=tally, agent=agent, last=last)
 
 

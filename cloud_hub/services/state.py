@@ -142,6 +142,13 @@ class StateService:
             answer=_answer(page.position, token, level),
         )
 
+    def page_token(self, key: str) -> str:
+        """Where a list goes on after a key."""
+        return key
+
+    def named(self, actor: record.Actor) -> None:
+        """Here everybody says who he is."""
+
     async def History(self, request: pb.HistoryRequest, context: Context) -> pb.HistoryResponse:
         """Reads the commits that made a record what it is."""
         del context

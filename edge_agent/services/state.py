@@ -21,7 +21,7 @@ from edge_agent.database import EdgeFiles
 from edge_agent.events import Interest, Progress
 from edge_agent.level_reads import Ask, LevelReads, Served
 from edge_agent.level_writes import LevelWrites
-from edge_agent.reads import Demand, ListQuery, Reads
+from edge_agent.reads import Demand, ListQuery, Reads, page_token
 from edge_agent.retrospect import Decision
 from edge_agent.services.hub_door import HubDoor
 from edge_agent.services.telling import decision_to, entry_to, event_to, record_to
@@ -227,6 +227,10 @@ class StateService:
 
     async def _hand_on(self, name: str, request: convert.ReadRequest, context: Context) -> Any:
         return await self._hub.call(name, request, _seconds_left(context), context)
+
+    def page_token(self, key: str) -> str:
+        """Where a list goes on after a key."""
+        return page_token(key)
 
     async def History(self, request: pb.HistoryRequest, context: Context) -> pb.HistoryResponse:
         """Reads the commits that made a record what it is, as far as this edge has them."""

@@ -50,6 +50,18 @@ from holdfast.client.records import (
     Record,
     Version,
 )
+from holdfast.client.workflow_records import (
+    Definition,
+    Execution,
+    Routing,
+    StepCounters,
+    StepStatus,
+    Workflow,
+    WorkflowAct,
+    WorkflowAuthority,
+    WorkflowHistory,
+    WorkflowHistoryEntry,
+)
 from holdfast.tls.credentials import TlsFiles
 
 __all__ = [
@@ -70,8 +82,10 @@ __all__ = [
     "ConflictSide",
     "ConflictState",
     "Context",
+    "Definition",
     "Delete",
     "Event",
+    "Execution",
     "Expect",
     "History",
     "HistoryEntry",
@@ -86,10 +100,18 @@ __all__ = [
     "Put",
     "Receipt",
     "Record",
+    "Routing",
     "SetAdd",
     "SetRemove",
     "Splice",
+    "StepCounters",
+    "StepStatus",
     "TlsFiles",
     "Version",
     "Watch",
+    "Workflow",
+    "WorkflowAct",
+    "WorkflowAuthority",
+    "WorkflowHistory",
+    "WorkflowHistoryEntry",
 ]

@@ -11,6 +11,7 @@ from google.protobuf.message import Message
 from holdfast.client import address as addresses
 from holdfast.client import security, values
 from holdfast.client.async_transport import AsyncTransport, AsyncWatch
+from holdfast.client.async_workflows import AsyncWorkflows
 from holdfast.client.call import Call, method
 from holdfast.client.commits import History, Op, OpId, Outcome, Receipt, Run
 from holdfast.client.conflicts import (
@@ -27,6 +28,7 @@ from holdfast.client.reads import Listing, Reads
 from holdfast.client.records import Actor, JsonObject, Position, Record
 from holdfast.client.session import Session
 from holdfast.client.watching import Watched, WatchState
+from holdfast.client.workflows import Workflows
 from holdfast.client.writes import Edit, Writes, actor_of
 from holdfast.tls.credentials import TlsFiles
 
@@ -87,6 +89,7 @@ class AsyncClient:
         self._reads = Reads(self._session, levels)
         self._conflicts = Conflicts(self._writes)
         self._policies = Policies(self._actor)
+        self.workflows = AsyncWorkflows(transport, Workflows(self._writes, self._session))
 
     def session(
         self,

@@ -23,13 +23,21 @@ from holdfast.v1 import (
     conflict_service_pb2,
     edge_service_pb2,
     state_service_pb2,
+    workflow_service_pb2,
 )
 
 T = TypeVar("T")
 
+_MODULES = (
+    state_service_pb2,
+    conflict_service_pb2,
+    workflow_service_pb2,
+    edge_service_pb2,
+    admin_service_pb2,
+)
 _SERVICES: dict[str, ServiceDescriptor] = {
     name: service
-    for module in (state_service_pb2, conflict_service_pb2, edge_service_pb2, admin_service_pb2)
+    for module in _MODULES
     for name, service in module.DESCRIPTOR.services_by_name.items()
 }
 

@@ -10,6 +10,8 @@ Invariant: the trailers of a refusal stay below MAX_TRAILER_BYTES, whatever the 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import grpc
 from google.protobuf.duration_pb2 import Duration
 from google.rpc import error_details_pb2, status_pb2
@@ -90,14 +92,18 @@ def refusal_for(error: Exception) -> Refusal | None:
     """The refusal that an error means, or None for an error that nobody foresaw.
 
     Every part of this project gives its errors a `reason` of the table and a message made for
-    people, so none of them needs to know of gRPC.
+    people, some also `metadata` for programs (texts by name), so none of them needs to know of
+    gRPC.
     """
     if isinstance(error, Refusal):
         return error
     reason = getattr(error, "reason", None)
     if not isinstance(reason, str) or reason not in REASONS:
         return None
-    return Refusal(reason, str(getattr(error, "message", "") or error))
+    told = getattr(error, "metadata", None)
+    metadata = dict(told) if isinstance(told, Mapping) else None
+    message = str(getattr(error, "message", "") or error)
+    return Refusal(reason, message, metadata=metadata)
 
 
 def _cut(text: str, size_bytes: int) -> str:

@@ -1,4 +1,4 @@
-"""The examples of docs/client.md, run as printed, with a hub behind them."""
+"""The examples of docs/client.md and docs/workflows.md, run as printed, with a hub behind them."""
 
 from __future__ import annotations
 
@@ -12,21 +12,23 @@ import pytest
 from tests.contract import doors
 from tests.contract.test_client_contract import declare
 
-PAGE = Path(__file__).parents[2] / "docs" / "client.md"
-BLOCKS = re.findall(r"^```python\n(.*?)^```$", PAGE.read_text(), re.DOTALL | re.MULTILINE)
+DOCS = Path(__file__).parents[2] / "docs"
 
 
+@pytest.mark.parametrize(("page", "least"), [("client.md", 8), ("workflows.md", 5)])
 async def test_the_examples_work_as_printed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    page: str, least: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    text = (DOCS / page).read_text()
+    blocks = re.findall(r"^```python\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
     monkeypatch.delenv("HOLDFAST_SOCKET", raising=False)
-    assert len(BLOCKS) >= 8
+    assert len(blocks) >= least
     names: dict[str, Any] = {}
     async with doors.opened("hub", tmp_path) as door:
         monkeypatch.setenv("HOLDFAST_ADDRESS", door.address)
         await declare(door, "default", "pages", '{"fields": {"body": "text", "plan": "list"}}')
         try:
-            for block in BLOCKS:
+            for block in blocks:
                 await asyncio.to_thread(exec, block, names)
         finally:
             await asyncio.to_thread(names["client"].close)

@@ -18,6 +18,7 @@ from holdfast.host.refusal import DETAILS_KEY, MAX_TRAILER_BYTES, refusal_for
 from holdfast.reasons import DOMAIN, REASONS
 from holdfast.v1 import replication_service_pb2 as replication
 from holdfast.v1 import state_service_pb2 as state
+from sync.workflow import TransitionNotAllowed, fire
 
 STATE = "/holdfast.v1.StateService/"
 REPLICATE = "/holdfast.v1.ReplicationService/Replicate"
@@ -258,3 +259,16 @@ def test_reasons_of_others_are_not_ours() -> None:
         b"\xff".decode()
     assert caught.value.reason
     assert refusal_for(caught.value) is None
+
+
+def test_what_an_error_tells_programs_is_told() -> None:
+    """The metadata of errors that are no Refusal was lost on the way."""
+    with pytest.raises(TransitionNotAllowed) as caught:
+        fire("pending", "resume")
+    refusal = refusal_for(caught.value)
+    assert refusal is not None
+    assert refusal.metadata == {
+        "state": "pending",
+        "event": "resume",
+        "allowed": "start,run,fail,cancel",
+    }

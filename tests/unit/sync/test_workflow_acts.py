@@ -25,7 +25,7 @@ def lawful(act: acts.Act, node: str) -> bool:
     put = act.request
     strong = act.level is Level.STRONG
     return may_write(
-        put.collection, put.key, Kind.PUT, put.value, node, [act.condition], strong=strong
+        put.collection, put.key, Kind.PUT, put.value, node, act.conditions, strong=strong
     )
 
 
@@ -33,8 +33,8 @@ def every_act() -> list[acts.Act]:
     at = begun()
     return [
         acts.begins(at),
-        acts.goes_on(at, rules.advance(at, "run", WORD, None)),
-        acts.released(at, WORD),
+        acts.goes_on(at, AT, rules.advance(at, "run", WORD, None)),
+        acts.released(at, AT, WORD),
         acts.taken(at, AT, EDGE, WORD),
     ]
 
@@ -43,18 +43,20 @@ def every_act() -> list[acts.Act]:
 def test_a_node_may_do_what_its_acts_say(act: acts.Act) -> None:
     assert lawful(act, EDGE)
     assert decode(act.request.value) == act.instance
-    assert (act.condition.collection, act.condition.key) == (act.request.collection, "job@1")
+    about = {(one.collection, one.key) for one in act.conditions}
+    assert about == {(act.request.collection, "job@1")}
 
 
-def test_each_act_has_its_own_condition() -> None:
-    begins, goes_on, released, taken = (act.condition for act in every_act())
-    assert begins.exists is False
-    assert (goes_on.authority, released.authority) == (1, 1)
-    assert taken.version == AT
+def test_each_act_has_its_own_conditions() -> None:
+    begins, goes_on, released, taken = (act.conditions for act in every_act())
+    assert [one.exists for one in begins] == [False]
+    for held in (goes_on, released):
+        assert [(one.authority, one.version) for one in held] == [(1, None), (None, AT)]
+    assert [one.version for one in taken] == [AT]
 
 
 def test_only_what_is_free_is_taken_without_force() -> None:
-    free = acts.released(begun(), WORD).instance
+    free = acts.released(begun(), AT, WORD).instance
     assert acts.taken(free, AT, OTHER, WORD).instance.authority == Authority(OTHER, 3)
     with pytest.raises(acts.AuthorityHeld) as held:
         acts.taken(begun(), AT, HUB, WORD)
@@ -66,5 +68,5 @@ def test_only_what_is_free_is_taken_without_force() -> None:
 
 
 def test_nobody_gives_authority_to_another() -> None:
-    given = acts.goes_on(begun(), rules.handed(begun(), OTHER, "taken", WORD))
+    given = acts.goes_on(begun(), AT, rules.handed(begun(), OTHER, "taken", WORD))
     assert not lawful(given, EDGE)
