@@ -158,7 +158,9 @@ class Past:
         told += ((at, entry) for at, entry in refused if lowest <= at < place.below)
         told.sort(key=lambda one: one[0], reverse=True)
         entries = [entry for _, entry in told]
-        if not request.page_token and now.at.pending:
+        decided = {(e.outcome.op_id.origin, e.outcome.op_id.seq) for e in entries}
+        waits = now.at.pending and (now.at.origin, now.at.seq) not in decided  # by now
+        if waits and not request.page_token:
             entries.insert(0, _pending(space, now))
         return pb.GetWorkflowHistoryResponse(
             entries=entries,
