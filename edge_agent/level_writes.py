@@ -122,7 +122,7 @@ class LevelWrites:
                 self._require_hub()
             return awaited.verdict is not None
 
-        await self._waiting.until(look, self._left(ends))
+        await self._waiting.until_stopped(look, self._left(ends))
         if awaited.verdict is not None:
             return awaited.verdict
         commit_id = receipt.op_id.commit_id.hex()
@@ -184,7 +184,9 @@ class LevelWrites:
         is not replicated here will not be contained."""
         position, applied = verdict.position, False
         if self._store.keeps(write):
-            applied = await self._waiting.position(position, self._left(ends))
+            applied = await self._waiting.until_stopped(
+                lambda: self._waiting.is_at(position), self._left(ends)
+            )
         seen = Context(position.epoch, position.revision)
         receipt = replace(
             receipt, op_id=verdict.first, position=position, context=seen,

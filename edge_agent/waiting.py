@@ -37,12 +37,12 @@ class Waiting:
 
     async def position(self, position: Position, seconds: float) -> bool:
         """Waits until the replica is there; False if it is not in time."""
+        return await self.until(lambda: self.is_at(position), seconds)
 
-        async def look() -> bool:
-            cursor = (await self._reads.standing(position.space)).cursor
-            return (cursor.epoch, cursor.revision) >= (position.epoch, position.revision)
-
-        return await self.until(look, seconds)
+    async def is_at(self, position: Position) -> bool:
+        """Whether the replica is there."""
+        cursor = (await self._reads.standing(position.space)).cursor
+        return (cursor.epoch, cursor.revision) >= (position.epoch, position.revision)
 
     async def decided(self, space: str, op_ids: Sequence[OpId], seconds: float) -> bool:
         """Waits until these commits are decided in the replica; False if they are not in time."""
@@ -107,17 +107,24 @@ class Waiting:
         return await self._reads.standing(space)
 
     async def until(self, look: Callable[[], Awaitable[bool]], seconds: float) -> bool:
-        """Looks at every word of the hub until something is so; False if it is not in time."""
+        """Looks at every word of the hub until something is so; False if it is not in time. Raises
+        Refusal SHUTTING_DOWN where this edge stops."""
+        if await self.until_stopped(look, seconds):
+            return True
+        if self._closed:
+            raise Refusal("SHUTTING_DOWN")
+        return False
+
+    async def until_stopped(self, look: Callable[[], Awaitable[bool]], seconds: float) -> bool:
+        """The same for one who has done something already: that this edge stops is no refusal."""
         loop = asyncio.get_running_loop()
         ends = loop.time() + seconds
         while True:
             progress = self._uplink.progress
             if await look():
                 return True
-            if self._closed:
-                raise Refusal("SHUTTING_DOWN")
             left = ends - loop.time()
-            if left <= 0:
+            if left <= 0 or self._closed:
                 return False
             try:
                 async with asyncio.timeout(min(left, LOOK_SECONDS)):

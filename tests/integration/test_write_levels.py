@@ -10,8 +10,12 @@ from typing import Any
 
 import pytest
 
+from edge_agent.requests import Write
 from holdfast import Add, Expect, OpId, OutcomeKind, Patch, Put, errors
 from holdfast.client import CommitEvent, Level
+from holdfast.host.refusal import Refusal
+from sync import levels, reduce
+from sync.commit import Actor, ActorKind
 from sync.messages import Scope
 from tests.house import PERSON, ROBOT, SPACE, House, house, until
 
@@ -335,6 +339,39 @@ async def test_unanswered_at_the_deadline_is_unknown_and_the_commit_id_finds_out
         record = await home.at("hub").get(PATH)
         assert record is not None
         assert record.version.revision == found[0].known.position.revision  # type: ignore[union-attr]
+
+
+@pytest.mark.promise("write.strong.unknown")
+async def test_an_edge_that_stops_does_not_refuse_what_it_has_sent() -> None:
+    """It once answered SHUTTING_DOWN, which says that nothing was done, for what the hub had."""
+    async with house("a") as home:
+        await home.settled()
+        held, gate = _held(home)
+        put, author = reduce.Put("parts", "7", b'{"n":1}'), Actor("arm-1", ActorKind.ROBOT)
+        write = Write(SPACE, (put,), author, level=levels.Level.STRONG)
+        writing = asyncio.create_task(home.running["a"].daemon.writes.commit(write, 5.0))
+        await held.wait()
+        await home.end("a")
+        with pytest.raises(Refusal) as caught:
+            await writing
+        assert caught.value.reason == "OUTCOME_UNKNOWN"
+        gate.set()
+        await until(lambda: home.at("hub").get(PATH))
+
+
+@pytest.mark.promise("write.strong.decided")
+async def test_an_edge_that_stops_answers_what_is_decided() -> None:
+    async with house("a") as home:
+        await home.settled()
+        _blind(home)
+        writing = asyncio.create_task(home.at("a").put(PATH, {"n": 1}, level="strong"))
+        await until(lambda: home.at("hub").get(PATH))
+        uplink = home.running["a"].daemon.uplink
+        await until(lambda: any(uplink.acknowledged.values()))
+        await home.end("a")
+        receipt = await writing
+        assert receipt.known.kind is OutcomeKind.APPLIED
+        assert not receipt.applied_locally
 
 
 @pytest.mark.promise("write.strong.unknown")
