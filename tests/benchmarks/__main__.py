@@ -8,11 +8,12 @@ import platform
 import shutil
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from holdfast.host import loops
 from tests.benchmarks import bench as benches
-from tests.benchmarks import costs, drain, figures, latency, levels, local, reading, wire
+from tests.benchmarks import costs, drain, figures, latency, levels, local, reading, texts, wire
 from tests.benchmarks.bench import Bench, Row
 from tests.benchmarks.figures import Figure
 
@@ -27,6 +28,8 @@ ROWS: dict[str, Row] = {
     "local-write": local.writes,
     "local-read": local.reads,
     "read-levels": reading.rows,
+    "texts": texts.rows,
+    "texts-recorded": texts.recorded,
     "wire": wire.rows,
     "json-check": costs.json_check,
     "memory": costs.memory,
@@ -42,13 +45,21 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--quick", action="store_true", help="smaller sizes, under five minutes")
     parser.add_argument("--tiny", action="store_true", help="only to see that it runs")
     parser.add_argument("--only", action="append", metavar="NAME", help=", ".join(ROWS))
+    parser.add_argument(
+        "--text",
+        action="append",
+        type=int,
+        metavar="LETTERS",
+        help="how long a text is that people type into; several times for several",
+    )
     parser.add_argument("--out", type=Path, metavar="FILE.json")
     options = parser.parse_args(arguments)
     unknown = set(options.only or ()) - ROWS.keys()
     if unknown:
         parser.error(f"no row {', '.join(sorted(unknown))}; there are {', '.join(ROWS)}")
     size = "tiny" if options.tiny else "quick" if options.quick else "full"
-    bench = Bench(SIZES[size])
+    sizes = SIZES[size]
+    bench = Bench(replace(sizes, texts=tuple(options.text or sizes.texts)))
     found = loops.run(_measured(bench, options.only or list(ROWS)))
     print(figures.table(found))
     for note in [_machine(), *bench.notes, *_peers()]:

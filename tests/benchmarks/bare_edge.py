@@ -109,9 +109,9 @@ class Edge:
     # -- the socket ------------------------------------------------------------
 
     async def commit(self, request: state.CommitRequest, _context: object) -> state.CommitResponse:
-        """Stores what the puts say."""
+        """Stores what the operations say."""
         began = now_ns()
-        changes = [(op.key, op.put.json.encode()) for op in request.ops]
+        changes = [(op.key, _payload(op)) for op in request.ops]
         answer: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._queue.append((changes, answer))
         if self._taking is None:
@@ -209,6 +209,10 @@ class Edge:
         }  # fmt: skip
         self.taken, self.acknowledged, self.applied = [], [], []
         return found
+
+
+def _payload(op: record.Op) -> bytes:
+    return op.put.json.encode() if op.HasField("put") else op.splice.SerializeToString()
 
 
 def _read(connection: sqlite3.Connection, after: int) -> list[Any]:

@@ -22,18 +22,20 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How much is done. `changes` are those of a drain, `seconds` those of a paced row."""
+    """How much is done. `changes` are those of a drain, `seconds` those of a paced row, `texts` how
+    long the texts are that people type into."""
 
     runs: int
     changes: int
     calls: int
     seconds: float
     records: int
+    texts: tuple[int, ...] = (10_000, 200_000)
 
 
 FULL = Size(runs=5, changes=100_000, calls=3_000, seconds=10.0, records=100_000)
 QUICK = Size(runs=3, changes=20_000, calls=1_000, seconds=4.0, records=100_000)
-TINY = Size(runs=1, changes=500, calls=20, seconds=0.5, records=500)
+TINY = Size(runs=1, changes=500, calls=20, seconds=0.5, records=500, texts=(1_000,))
 """For the test that all of this runs."""
 
 

@@ -43,7 +43,7 @@ class Figure:
             _rounded(max(product)),
             len(product),
             _rounded(statistics.median(bare)) if bare else None,
-            round(statistics.median(pairs), 3) if pairs else None,
+            _rounded(statistics.median(pairs)) if pairs else None,
         )
 
 
@@ -75,8 +75,18 @@ def _row(figure: Figure) -> tuple[str, ...]:
         figure.unit,
         str(figure.runs),
         "" if figure.bare is None else f"{figure.bare:g}",
-        "" if figure.ratio is None else f"{figure.ratio:.2f}",
+        ""
+        if figure.ratio is None
+        else f"{figure.ratio:.2f}"
+        if figure.ratio >= 0.1
+        else f"{figure.ratio:.2g}",
     )
+
+
+def _ratio(ratio: float | None) -> str:
+    if ratio is None:
+        return ""
+    return f"{ratio:.2f}" if ratio >= 0.1 else f"{ratio:.2g}"
 
 
 def _line(row: Sequence[str], widths: Sequence[int]) -> str:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -60,6 +61,8 @@ class Told:
     done: Counter[str] = field(default_factory=Counter)
     texts: dict[str, str] = field(default_factory=dict)
     conflicts: int = 0
+    seconds: float = 0.0
+    """From the first keystroke until everybody had everything."""
 
     def summary(self) -> str:
         return ", ".join(f"{number:,} {name}" for name, number in self.done.items())
@@ -192,14 +195,17 @@ class Replay:
         await author.link.heal()
         self.told.done["links broken"] += 1
 
-    async def finish(self) -> Told:
-        """Everybody gets everything, and says what he has."""
+    async def settle(self) -> None:
+        """Everybody gets everything."""
         for author in self.authors:
             author.held.let(EVERYTHING)
-        doors = {"hub": self.hub} | {one.name: one.client for one in self.authors}
         edges = {one.name: one.client for one in self.authors}
         whole = {name: {SPACE: Scope()} for name in edges}
         await convergence.settled(self.hub, edges, whole, WAIT_S)
+
+    async def tell(self) -> Told:
+        """What everybody has."""
+        doors = {"hub": self.hub} | {one.name: one.client for one in self.authors}
         for name, client in doors.items():
             found = await client.get(PATH)
             self.told.texts[name] = found.value[FIELD] if found else ""
@@ -216,6 +222,7 @@ async def replay(recording: Recording, directory: Path, plan: Plan) -> Told:
     killed = set(luck.sample(sorted(parts), min(plan.kills, len(parts))))
     broken = set(luck.sample(range(len(order)), min(plan.breaks, len(order))))
     async with _house(directory) as run:
+        began = time.monotonic()
         present: Stretch | None = None
         for number, turn in enumerate(order):
             if number in parts:
@@ -227,7 +234,9 @@ async def replay(recording: Recording, directory: Path, plan: Plan) -> Told:
                 present = None
             elif present is None and number in broken:
                 await run.break_for_a_moment(luck.choice(run.authors))
-        return await run.finish()
+        await run.settle()
+        run.told.seconds = time.monotonic() - began
+        return await run.tell()
 
 
 @contextlib.asynccontextmanager
