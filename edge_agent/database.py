@@ -1,11 +1,11 @@
-"""The edge's two files, opened together by the one process that holds their directory.
+"""The edge's three files, opened together by the one process that holds their directory.
 
 outbox.db is FULL: what is committed there survives loss of power. replica.db is NORMAL: its newest
-transactions may be lost, and come again from the hub and the outbox. Each has one writing
-connection. Readers have another on the replica; and the thread of the outbox has one of its own,
+transactions may be lost, and come again from the hub and the outbox. blobs.db, with the contents of
+checkpoints, is FULL (see edge_agent.blobs). Each has one writing connection. Readers have another on the replica; and the thread of the outbox has one of its own,
 so that judging a commit against the view and storing it is one hop between threads.
 
-A damaged replica is set aside under another name and begun anew while the outbox goes on. A damaged
+A damaged replica, or file of blobs, is set aside and begun anew while the outbox goes on. A damaged
 outbox file is not: nothing else knows what is in it, so opening it fails, with what to do.
 
 Invariant: outbox.db is never created where a damaged one was, and never touched by what repairs the
@@ -23,7 +23,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, TypeVar
 
+from edge_agent import blobs
 from edge_agent.alarms import Alarms
+from edge_agent.blobs import EdgeBlobs
 from edge_agent.outbox import SQL, Outbox
 from holdfast.host.clock import Clock
 from holdfast.host.datadir import DataDirectory
@@ -133,6 +135,7 @@ class EdgeFiles:
     alarms: Alarms
     opener: Opener
     rebuilds: dict[str, int]
+    blobs: EdgeBlobs
     writing: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held while commits are taken, and by whatever must not have commits taken meanwhile."""
     generation: int = 0
@@ -150,9 +153,10 @@ class EdgeFiles:
         return await self.outbox_file.run(work)
 
     async def answer(self) -> None:
-        """Returns when the threads that write both files have answered; what else is wrong with a
+        """Returns when the threads that write the files have answered; what else is wrong with a
         file is told elsewhere, and needs no new process."""
         await self.outbox_file.run(_nothing)
+        await self.blobs.file.run(_nothing)
         with contextlib.suppress(DatabaseError):  # it may be set aside at this moment
             await self.replica.file.run(_nothing)
 
@@ -224,6 +228,7 @@ class EdgeFiles:
             await self.outbox_file.run(self._close_view)
         await self.reader.close()
         await self.replica.close()
+        await self.blobs.close()
         await self.outbox_file.close()
 
 
@@ -270,12 +275,14 @@ async def open_files(
             reason = "REPLICA_DAMAGED"
             set_aside(replica_path)
             replica, reader = await _open_replica(replica_path, opener, clock.wall_ms())
+        contents = await _open_blobs(path / blobs.NAME, opener, clock.wall_ms(), alarms)
     except BaseException:
         await outbox_file.close()
         raise
     files = EdgeFiles(
-        path, outbox_file, replica, reader, outbox, clock, new_id, alarms, opener, rebuilds
-    )
+        path, outbox_file, replica, reader, outbox, clock, new_id, alarms, opener, rebuilds,
+        contents,
+    )  # fmt: skip
     if reason:
         await files.count_rebuild(reason)
     return files
@@ -292,6 +299,16 @@ async def _open_replica(
     except BaseException:
         await replica.close()
         raise
+
+
+async def _open_blobs(path: Path, opener: Opener, wall_ms: int, alarms: Alarms) -> EdgeBlobs:
+    try:
+        return await EdgeBlobs.prepared(await opener(path, blobs.PRAGMAS), wall_ms)
+    except (Corrupt, MigrationChanged, sqlite3.DatabaseError) as error:
+        _log.error("the file of blobs is damaged (%s) and is set aside", error)
+        alarms.raise_("BLOBS_DAMAGED", "the contents of checkpoints are fetched anew from the hub")
+        set_aside(path)
+        return await EdgeBlobs.prepared(await opener(path, blobs.PRAGMAS), wall_ms)
 
 
 def _nothing(_connection: sqlite3.Connection) -> None:

@@ -37,6 +37,9 @@ CHECKPOINT_ROWS = 20_000
 """Rows changed since the last checkpoint that make one due: a log of some 10 MB, read back quickly
 after a crash."""
 
+CHECKPOINT_BLOBS = 64
+"""The same for blobs, which may have 1 MB each."""
+
 TRIM_ROUNDS = 16
 """Chunks let go of in one sweep, so that a sweep ends."""
 
@@ -51,6 +54,8 @@ async def sweep(files: EdgeFiles, *, force: bool = False) -> int:
     """
     if force or files.outbox_file.changes_since_checkpoint > CHECKPOINT_ROWS:
         await files.outbox_file.checkpoint()
+    if force or files.blobs.file.changes_since_checkpoint > CHECKPOINT_BLOBS:
+        await files.blobs.file.checkpoint()
     if not force and files.replica.changes_since_checkpoint <= CHECKPOINT_ROWS:
         return 0
     decided = await files.replica.run(_decided)

@@ -48,8 +48,9 @@ def test_a_file_of_statements() -> None:
     assert queries.parse(text) == [("one", "SELECT 1"), ("two", "-- why\nSELECT\n  2")]
 
 
-SMALL = {"meta", "epochs", "epoch_forks", "wanted", "heads", "fork_signs", "(subquery-1)"}
-"""What may be read as a whole: a handful of rows, or, to declare an epoch, all on purpose."""
+SMALL = {"meta", "epochs", "epoch_forks", "wanted", "heads", "fork_signs", "(subquery-1)", "chain"}
+"""What may be read as a whole: a handful of rows (those of a chain of blobs are at most 33), or, to
+declare an epoch, all on purpose."""
 
 
 async def test_sqlite_finds_everything_by_an_index(tmp_path: Path) -> None:
