@@ -50,6 +50,14 @@ _TABLE: Mapping[str, Mapping[frozenset[Role], tuple[str, ...]]] = {
             "ReleaseAuthority", "GetWorkflowHistory",
         ),
     },
+    "holdfast.v1.CheckpointService": {
+        ANYBODY: (
+            "SaveCheckpoint", "PutChunk", "LoadCheckpoint", "ReadChunk", "ListCheckpoints",
+            "ListThreads", "GetThread", "PutWrites", "TakeThread", "ReleaseThread",
+            "DeleteThread", "PruneThread",
+        ),
+    },
+    "holdfast.v1.BlobService": {EDGES: ("FindMissing", "KeepBlobs", "FetchBlobs")},
     "holdfast.v1.ReplicationService": {EDGES: ("Replicate",)},
     "holdfast.v1.AdminService": {
         OPERATORS: (

@@ -77,9 +77,7 @@ class HubBlobs:
         found = _standings(await self._driver.read(work))
         return dict(sorted(found.items()))
 
-    async def shared(
-        self, space: str, thread: str, names: Collection[bytes]
-    ) -> frozenset[bytes]:
+    async def shared(self, space: str, thread: str, names: Collection[bytes]) -> frozenset[bytes]:
         """See Blobs."""
 
         async def work(tx: Transaction) -> frozenset[bytes]:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import holdfast
 from cloud_hub import commit_ids, epochs, fleet, levels, news
+from cloud_hub.blobs import HubBlobs
 from cloud_hub.certificates import Certificates
 from cloud_hub.cursors import CursorKey
 from cloud_hub.fanout import Fanout, Head
@@ -36,6 +37,7 @@ from cloud_hub.reads import Reads
 from cloud_hub.scraping import MetricsPage
 from cloud_hub.server import Server
 from cloud_hub.services.admin import AdminService
+from cloud_hub.services.blobs import BlobService
 from cloud_hub.services.conflicts import ConflictService
 from cloud_hub.services.replication import ReplicationService
 from cloud_hub.services.state import StateService
@@ -55,6 +57,8 @@ from holdfast.host.loopback import Endpoint
 from holdfast.tls.credentials import TlsFiles
 from sync import framing
 from sync.authority import HUB
+from sync.doors.checkpoints import CheckpointService
+from sync.doors.contents import Contents
 from sync.doors.door import Door
 from sync.doors.workflows import WorkflowService
 from sync.position import ID_BYTES
@@ -112,6 +116,7 @@ class Hub:
         luck: Callable[[], float] = random.random,
     ) -> None:
         self.settings, self.driver, self.clock = settings, driver, clock
+        self._new_id = new_id
         self.metrics = self._metrics() if settings.metrics else None
         meter: Meter = self.metrics or Meter()
         self._meter = meter
@@ -143,25 +148,32 @@ class Hub:
             self.ingest, self.fanout, greeter, self.streams, clock, self.ownership, luck
         )
         self.certificates = Certificates(settings.tls) if settings.tls else None
-        conflicts = ConflictService(driver, reads, self.state)
-        door = Door(self.state, conflicts, lambda: HUB, clock.wall_ms)
-        database = "postgresql" if settings.database else "sqlite"
-        self._services: dict[str, object] = {
-            "StateService": self.state,
-            "ReplicationService": self.replication,
-            "ConflictService": conflicts,
-            "WorkflowService": WorkflowService(door),
-            "AdminService": AdminService(
-                name, database, driver, self.ingest, self.streams, clock, self.succession,
-                self.alarms,
-            ),
-        }  # fmt: skip
+        self._services = self._made(name, reads)
         self._server = Server(
             self._services, self.certificates, meter, reflection=settings.reflection
         )
         self._page: MetricsPage | None = None
         self._hearing: set[asyncio.Task[None]] = set()
         self.port = self.metrics_port = 0
+
+    def _made(self, name: str, reads: Reads) -> dict[str, object]:
+        """The services, by name."""
+        database = "postgresql" if self.settings.database else "sqlite"
+        conflicts = ConflictService(self.driver, reads, self.state)
+        door = Door(self.state, conflicts, lambda: HUB, self.clock.wall_ms)
+        contents = Contents(HubBlobs(self.driver), asyncio.to_thread)
+        return {
+            "StateService": self.state,
+            "ReplicationService": self.replication,
+            "ConflictService": conflicts,
+            "WorkflowService": WorkflowService(door),
+            "CheckpointService": CheckpointService(door, contents, self._new_id),
+            "BlobService": BlobService(contents),
+            "AdminService": AdminService(
+                name, database, self.driver, self.ingest, self.streams, self.clock,
+                self.succession, self.alarms,
+            ),
+        }  # fmt: skip
 
     async def start(self) -> None:
         """Learns where every space is, then listens. Raises OSError if the address is taken."""

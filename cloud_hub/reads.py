@@ -92,9 +92,10 @@ class Reads:
 
     async def page(
         self, space: str, collection: str, prefix: str, after: str, size: int, scan: int,
-        wanted: Filter,
+        wanted: Filter, *, descending: bool = False,
     ) -> Page:  # fmt: skip
-        """A page of live records in the order of their keys."""
+        """A page of live records in the order of their keys, or from the greatest down."""
+        load = records.page_back if descending else records.page
 
         async def work(tx: Transaction) -> Page:
             position = await _position(tx, space)
@@ -102,7 +103,7 @@ class Reads:
             room, tried, scanned, at = Room(), Room(SCANNED_BYTES), 0, after
             full = more = False
             while not full:
-                rows = await records.page(tx, space, collection, prefix, at, STEP)
+                rows = await load(tx, space, collection, prefix, at, STEP)
                 for key, stored in rows:
                     working = stored.working
                     full = len(chosen) == size or scanned == scan

@@ -67,6 +67,17 @@ async def page(
     return [(key, record) for (_, key), record in found.items()]
 
 
+async def page_back(
+    tx: Transaction, space: str, collection: str, prefix: str, before: str, limit: int
+) -> list[tuple[str, StoredRecord]]:
+    """The same from the greatest key down, beginning before a key ("" for the last)."""
+    end = _end_of(prefix)
+    upper = min(before, end) if before else end
+    rows = await tx.fetch("records_list_back", space, collection, prefix, upper, limit)
+    actors: _Actors = {}
+    return [(row[1], _record(row, actors)) for row in rows]
+
+
 async def save(tx: Transaction, space: str, records: Mapping[Key, StoredRecord]) -> None:
     """Writes records as they are now."""
     await documents.save(

@@ -19,6 +19,8 @@ from holdfast.host.door import UnknownMethods, add_service
 from holdfast.host.health import add_health
 from holdfast.v1 import (
     admin_service_pb2,
+    blob_service_pb2,
+    checkpoint_service_pb2,
     conflict_service_pb2,
     replication_service_pb2,
     state_service_pb2,
@@ -32,6 +34,8 @@ SERVICES = {
     "StateService": state_service_pb2.DESCRIPTOR,
     "ConflictService": conflict_service_pb2.DESCRIPTOR,
     "WorkflowService": workflow_service_pb2.DESCRIPTOR,
+    "CheckpointService": checkpoint_service_pb2.DESCRIPTOR,
+    "BlobService": blob_service_pb2.DESCRIPTOR,
     "ReplicationService": replication_service_pb2.DESCRIPTOR,
     "AdminService": admin_service_pb2.DESCRIPTOR,
 }

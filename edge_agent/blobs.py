@@ -13,7 +13,7 @@ Invariant: that of sync.blobs.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from edge_agent import statements
@@ -31,6 +31,7 @@ PRAGMAS = Pragmas(synchronous="FULL", cache_kib=2_048)
 
 _MIGRATIONS = load(__package__, "sql/blobs")
 
+
 @dataclass(frozen=True, slots=True)
 class Unsent:
     """A blob that the hub is not known to have for a thread; `number` is its place in the queue."""
@@ -46,6 +47,8 @@ class EdgeBlobs:
 
     def __init__(self, file: SqliteFile) -> None:
         self.file = file
+        self.on_kept: Callable[[], None] = lambda: None
+        """Called when there may be something to send."""
 
     @classmethod
     async def prepared(cls, file: SqliteFile, wall_ms: int) -> EdgeBlobs:
@@ -75,10 +78,8 @@ class EdgeBlobs:
         """See Blobs."""
         return await self.file.snapshot(lambda c: _known(c, space, names))
 
-    async def keep(
-        self, space: str, thread: str, blobs: Sequence[Blob], *, sent: bool = False
-    ) -> None:
-        """See Blobs. `sent`: they are from the hub."""
+    async def keep(self, space: str, thread: str, blobs: Sequence[Blob]) -> None:
+        """See Blobs."""
 
         def work(connection: sqlite3.Connection) -> None:
             held = _known(connection, space, asked_of(blobs))
@@ -87,19 +88,22 @@ class EdgeBlobs:
                 place = (blob.base, blob.depth, blob.keyframe, blob.packed)
                 row = (space, blob.name, blob.size, blob.codec, *place)
                 connection.execute(SQL["save"], row)
-            _need(connection, space, thread, [blob.name for blob in blobs], held, sent=sent)
+            _need(connection, space, thread, [blob.name for blob in blobs], held)
 
         await self.file.transaction(work)
+        self.on_kept()
 
     async def use(self, space: str, thread: str, names: Collection[bytes]) -> frozenset[bytes]:
         """See Blobs."""
 
         def work(connection: sqlite3.Connection) -> frozenset[bytes]:
             held = _known(connection, space, names)
-            _need(connection, space, thread, list(held), dict(held), sent=False)
+            _need(connection, space, thread, list(held), dict(held))
             return frozenset(held)
 
-        return await self.file.transaction(work)
+        found = await self.file.transaction(work)
+        self.on_kept()
+        return found
 
     async def used(self, space: str, thread: str, after: bytes) -> dict[bytes, Standing]:
         """See Blobs."""
@@ -108,9 +112,7 @@ class EdgeBlobs:
         )
         return {row[0]: Standing(*row) for row in rows}
 
-    async def shared(
-        self, space: str, thread: str, names: Collection[bytes]
-    ) -> frozenset[bytes]:
+    async def shared(self, space: str, thread: str, names: Collection[bytes]) -> frozenset[bytes]:
         """See Blobs."""
         return await self.file.snapshot(lambda c: _shared(c, space, thread, names))
 
@@ -127,7 +129,7 @@ class EdgeBlobs:
                 place = (blob.codec, blob.base, blob.depth, blob.keyframe, blob.packed)
                 connection.execute(SQL["replace"], (*place, space, blob.name))
             held = {blob.name: standing_of(blob) for blob in anew}
-            _need(connection, space, thread, list(held), held, sent=False)
+            _need(connection, space, thread, list(held), held)
             for name in gone:
                 connection.execute(SQL["drop_use"], (space, thread, name))
             for name in gone:
@@ -148,6 +150,11 @@ class EdgeBlobs:
         """The hub has said that it has these."""
         rows = [(number,) for number in numbers]
         await self.file.transaction(lambda c: c.executemany(SQL["mark_sent"], rows))
+
+    async def mark_heard(self, space: str, thread: str, names: Collection[bytes]) -> None:
+        """These have come from the hub."""
+        rows = [(space, thread, name) for name in names]
+        await self.file.transaction(lambda c: c.executemany(SQL["mark_heard"], rows))
 
     async def mark_all_unsent(self) -> None:
         """The hub may have lost what it had: everything is asked for again."""
@@ -182,7 +189,7 @@ def _shared(
 
 def _need(
     connection: sqlite3.Connection, space: str, thread: str, names: Sequence[bytes],
-    held: dict[bytes, Standing], *, sent: bool,
+    held: dict[bytes, Standing],
 ) -> None:  # fmt: skip
     """Notes that a thread needs blobs, bases first, and whatever they stand upon as far as that is
     not noted."""
@@ -197,4 +204,4 @@ def _need(
                 break
             at = below
         for one in reversed(new):
-            connection.execute(SQL["use"], (space, thread, one, int(sent)))
+            connection.execute(SQL["use"], (space, thread, one, 0))

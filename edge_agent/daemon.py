@@ -35,6 +35,7 @@ from edge_agent.local_store import LocalStore
 from edge_agent.outbox import LIMIT_BYTES
 from edge_agent.reads import Reads
 from edge_agent.replica import Applied
+from edge_agent.services.carrier import Carrier
 from edge_agent.services.conflicts import ConflictService
 from edge_agent.services.edge import EdgeService
 from edge_agent.services.hub_door import HubDoor
@@ -51,6 +52,7 @@ from holdfast.host.door import UnknownMethods, add_service
 from holdfast.host.health import add_health
 from holdfast.host.sqlite import Corrupt
 from holdfast.v1 import (
+    checkpoint_service_pb2,
     conflict_service_pb2,
     edge_service_pb2,
     state_service_pb2,
@@ -58,6 +60,7 @@ from holdfast.v1 import (
 )
 from sync.authority import node_of
 from sync.commit import Actor
+from sync.doors.checkpoints import CheckpointService
 from sync.doors.door import Door
 from sync.doors.workflows import WorkflowService
 from sync.messages import MAX_REFUSALS, EdgeCounters, Scope
@@ -82,6 +85,7 @@ _SERVICES = {
     "StateService": state_service_pb2.DESCRIPTOR,
     "ConflictService": conflict_service_pb2.DESCRIPTOR,
     "WorkflowService": workflow_service_pb2.DESCRIPTOR,
+    "CheckpointService": checkpoint_service_pb2.DESCRIPTOR,
     "EdgeService": edge_service_pb2.DESCRIPTOR,
 }
 """What is served at every socket."""
@@ -151,32 +155,34 @@ class EdgeAgent:
         self.writes = LevelWrites(
             files, self.store, self.uplink, self.waiting, self.levels.require_hub
         )
-        self.states = {
-            path: StateService(
-                files,
-                self.writes,
-                self.reads,
-                self.watchers,
-                self.waiting,
-                self.sessions,
-                self.levels,
-                self._hub_door,
-                settings.actors.get(path),
-            )
-            for path in settings.sockets
-        }
+        self.states = {path: self._state(path) for path in settings.sockets}
         self._inbox = Inbox(files, self.reads)
         if settings.hub.credentials is not None:
             settings.hub.credentials.report_to(files.alarms)
         self._edge = EdgeService(
             files, self.store, self.reads, self.intake, self.uplink, settings.scopes
         )
+        self.carrier = Carrier(files, self.uplink, self._hub_door)
         self._refusals: Counter[str] = Counter()
         self._started_ns = files.clock.boot_ns()
         self._health = health.aio.HealthServicer()
         self._servers: dict[Path, grpc.aio.Server] = {}
         self._policies: dict[str, Policies] = {}
         self._learning: asyncio.Task[None] | None = None
+
+    def _state(self, path: Path) -> StateService:
+        """The service at one socket."""
+        return StateService(
+            self.files,
+            self.writes,
+            self.reads,
+            self.watchers,
+            self.waiting,
+            self.sessions,
+            self.levels,
+            self._hub_door,
+            self.settings.actors.get(path),
+        )
 
     async def start(self) -> None:
         """Makes the files agree, then listens. Raises SocketUnusable, HostError."""
@@ -211,6 +217,7 @@ class EdgeAgent:
         """Keeps the link and the files until `stop` is set."""
         tasks = [
             asyncio.create_task(self.uplink.run(), name="uplink"),
+            asyncio.create_task(self.carrier.run(), name="carrier"),
             asyncio.create_task(self._sweep(), name="sweep"),
             asyncio.create_task(self._renew(), name="renew"),
         ]
@@ -246,7 +253,8 @@ class EdgeAgent:
         server = grpc.aio.server(options=server_options(max_connection_age_ms=None))
         conflicts = ConflictService(self._inbox, state)
         door = Door(state, conflicts, self._node, self._unix_ms)
-        servicers = (state, conflicts, WorkflowService(door), self._edge)
+        checkpoints = CheckpointService(door, self.carrier.contents, self.files.new_id)
+        servicers = (state, conflicts, WorkflowService(door), checkpoints, self._edge)
         for (name, file), servicer in zip(_SERVICES.items(), servicers, strict=True):
             add_service(server, file.services_by_name[name], servicer, self._refused)
         add_health(server, self._health)

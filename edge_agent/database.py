@@ -2,8 +2,9 @@
 
 outbox.db is FULL: what is committed there survives loss of power. replica.db is NORMAL: its newest
 transactions may be lost, and come again from the hub and the outbox. blobs.db, with the contents of
-checkpoints, is FULL (see edge_agent.blobs). Each has one writing connection. Readers have another on the replica; and the thread of the outbox has one of its own,
-so that judging a commit against the view and storing it is one hop between threads.
+checkpoints, is FULL (see edge_agent.blobs). Each has one writing connection. Readers have another
+on the replica; and the thread of the outbox has one of its own, so that judging a commit against
+the view and storing it is one hop between threads.
 
 A damaged replica, or file of blobs, is set aside and begun anew while the outbox goes on. A damaged
 outbox file is not: nothing else knows what is in it, so opening it fails, with what to do.

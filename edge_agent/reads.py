@@ -61,6 +61,7 @@ class ListQuery:
     page_size: int = 0
     page_token: str = ""
     scan_limit: int = 0
+    descending: bool = False
 
 
 class Behind(Exception):
@@ -172,11 +173,14 @@ def _list(connection: sqlite3.Connection, query: ListQuery, after: str, demand: 
     standing = demand.standing(connection, query.space)
     scan = query.scan_limit or DEFAULT_SCAN
     page = query.page_size or DEFAULT_PAGE
-    place = (query.space, query.collection, after, query.prefix, _upper(query.prefix), scan + 1)
+    upper = _upper(query.prefix)
+    start = after or (upper if query.descending else "")
+    place = (query.space, query.collection, start, query.prefix, upper, scan + 1)
     records: list[Record] = []
     room, tried, scanned, at = Room(), Room(SCANNED_BYTES), 0, after
     pending, more = False, False
-    for key, hub, over in _rows(connection, place, overlaid=bool(standing.seen)):
+    back = query.descending
+    for key, hub, over in _rows(connection, place, overlaid=bool(standing.seen), back=back):
         if len(records) == page or scanned == scan:
             more = True
             break
@@ -197,15 +201,19 @@ def _list(connection: sqlite3.Connection, query: ListQuery, after: str, demand: 
 
 
 def _rows(
-    connection: sqlite3.Connection, place: tuple[str | int, ...], *, overlaid: bool
+    connection: sqlite3.Connection, place: tuple[str | int, ...], *, overlaid: bool, back: bool
 ) -> Iterator[tuple[str, HubRecord | None, Overlaid | None]]:
-    """What both sides have of each key, in the order of keys, read as it is asked for."""
-    hub = ((row[0].encode(), 0, row) for row in connection.execute(SQL["scan_records"], place))
+    """What both sides have of each key, in the order of keys or, `back`, from the greatest down;
+    read as it is asked for."""
+    way = "_back" if back else ""
+    rows = connection.execute(SQL[f"scan_records{way}"], place)
+    hub = ((row[0].encode(), 0, row) for row in rows)
     over: Iterable[tuple[bytes, int, Any]] = ()
     if overlaid:
-        rows = connection.execute(SQL["scan_overlay"], place)
+        rows = connection.execute(SQL[f"scan_overlay{way}"], place)
         over = ((row[0].encode(), 1, row) for row in rows)
-    for _, group in groupby(merge(hub, over), key=lambda each: each[0]):
+    both = merge(hub, over, key=lambda each: each[:2], reverse=back)
+    for _, group in groupby(both, key=lambda each: each[0]):
         found: list[Any] = [None, None]
         key = ""
         for _, side, row in group:

@@ -63,6 +63,14 @@ class WorkflowNotFound(NotFound):
     """No workflow of this id is known at this door."""
 
 
+class ThreadNotFound(NotFound):
+    """There is no thread of checkpoints with this id, or none any more."""
+
+
+class CheckpointNotFound(NotFound):
+    """The thread has no checkpoint with this id, or none at all."""
+
+
 class AlreadyExists(HoldfastError):
     """It was done before."""
 
@@ -81,6 +89,11 @@ class RevisionMismatch(Aborted):
 
 class StaleAuthority(Aborted):
     """Another node advances this now, or nobody does: nothing was written."""
+
+
+class StaleParent(Aborted):
+    """Somebody else went on from the checkpoint's parent: nothing was saved. `metadata["head"]` is
+    the newest."""
 
 
 class PreconditionFailed(HoldfastError):
@@ -133,6 +146,11 @@ StateError = HoldfastError
 """As StorageUnavailable: what everything is that goes wrong with a workflow or a checkpoint."""
 
 
+class BlobPending(Unavailable):
+    """Contents of a checkpoint have not arrived at this door yet; `metadata["nearest"]` is the
+    nearest ancestor that can be loaded."""
+
+
 class Unimplemented(HoldfastError):
     """Named by the interface, but not built in the version that answers."""
 
@@ -170,6 +188,10 @@ _BY_REASON: dict[str, type[HoldfastError]] = {
     "STALE_AUTHORITY": StaleAuthority,
     "WORKFLOW_NOT_FOUND": WorkflowNotFound,
     "TRANSITION_NOT_ALLOWED": TransitionNotAllowed,
+    "STALE_PARENT": StaleParent,
+    "THREAD_NOT_FOUND": ThreadNotFound,
+    "CHECKPOINT_NOT_FOUND": CheckpointNotFound,
+    "BLOB_PENDING": BlobPending,
     "COMPACTED": Compacted,
     "OUTCOME_UNKNOWN": OutcomeUnknown,
 }

@@ -81,9 +81,7 @@ class Blobs(Protocol):
         what is gone; what nobody needs is deleted. All of it, or nothing."""
         ...
 
-    async def shared(
-        self, space: str, thread: str, names: Collection[bytes]
-    ) -> frozenset[bytes]:
+    async def shared(self, space: str, thread: str, names: Collection[bytes]) -> frozenset[bytes]:
         """Those of these that other threads need, too."""
         ...
 

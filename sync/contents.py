@@ -99,7 +99,7 @@ def encode(parts: Mapping[str, Part]) -> bytes:
     """The manifest as canonical JSON. Raises InvalidManifest, and InvalidValue if it is too large
     for a record."""
     _check_names(parts)
-    members = {name: _members(part) for name, part in parts.items()}
+    members = {name: members_of(part) for name, part in parts.items()}
     try:
         return canonical(orjson.dumps(members))
     except orjson.JSONEncodeError as error:
@@ -109,7 +109,7 @@ def encode(parts: Mapping[str, Part]) -> bytes:
 def manifest_from(value: bytes) -> dict[str, Part]:
     """The parts that a manifest names. Raises InvalidManifest."""
     try:
-        parts = {name: _part(members) for name, members in orjson.loads(value).items()}
+        parts = {name: part_of(members) for name, members in orjson.loads(value).items()}
     except (AttributeError, KeyError, TypeError, orjson.JSONDecodeError) as error:
         raise InvalidManifest(f"no manifest: {error}") from None
     except ValueError as error:
@@ -118,7 +118,8 @@ def manifest_from(value: bytes) -> dict[str, Part]:
     return parts
 
 
-def _members(part: Part) -> dict[str, object]:
+def members_of(part: Part) -> dict[str, object]:
+    """A part as it stands in a record."""
     held: dict[str, object] = {"tag": part.tag, "size": part.size, "sha256": part.hash.hex()}
     if part.chunks:
         held["chunks"] = [name.hex() for name in part.chunks]
@@ -127,7 +128,9 @@ def _members(part: Part) -> dict[str, object]:
     return held
 
 
-def _part(members: dict[str, object]) -> Part:
+def part_of(members: Mapping[str, object]) -> Part:
+    """A part from what stands in a record. Raises InvalidManifest, KeyError, TypeError,
+    ValueError."""
     tag, size, chunks = members["tag"], members["size"], members.get("chunks", [])
     if not isinstance(tag, str) or type(size) is not int or not isinstance(chunks, list):
         raise InvalidManifest("a part has a tag, a size, and chunks or bytes")

@@ -133,7 +133,7 @@ class StateService:
         token = await self._sessions.ready(space, request.session_token, context)
         page = await self._reads.page(
             space, collection, request.key_prefix, request.page_token, size, scan,
-            Filter(request.filter),
+            Filter(request.filter), descending=request.descending,
         )  # fmt: skip
         return pb.ListResponse(
             records=[record_to(page.position.epoch, each) for each in page.records],

@@ -39,7 +39,7 @@ class HubDoor:
 
         Raises Refusal HUB_UNREACHABLE, DEADLINE_PASSED.
         """
-        method = getattr(rpc.StateServiceStub(await self._connected()), name)
+        method = getattr(rpc.StateServiceStub(await self.channel()), name)
         try:
             return await method(request, timeout=seconds)
         except grpc.aio.AioRpcError as error:
@@ -74,7 +74,8 @@ class HubDoor:
         if self._channel is not None:
             await self._channel[2].close()
 
-    async def _connected(self) -> grpc.aio.Channel:
+    async def channel(self) -> grpc.aio.Channel:
+        """The channel to where the hub is now."""
         address, left = self._address(), self._channel
         version = address.version
         if left is None or left[0] is not address or left[1] is not version:

@@ -183,6 +183,7 @@ class StateService:
             page_size=request.page_size,
             page_token=request.page_token,
             scan_limit=request.scan_limit,
+            descending=request.descending,
         )
         wanted = self._wanted(request, {query.collection})
         if self._is_elsewhere(query.space, {query.collection}, wanted):

@@ -52,6 +52,9 @@ WHERE sent = 0 AND number > ? ORDER BY number LIMIT ?
 -- name: mark_sent
 UPDATE blob_uses SET sent = 1 WHERE number = ?
 
+-- name: mark_heard
+UPDATE blob_uses SET sent = 1 WHERE space = ? AND thread = ? AND name = ?
+
 -- name: mark_all_unsent
 UPDATE blob_uses SET sent = 0 WHERE sent = 1
 

@@ -22,6 +22,16 @@ SELECT key, ordinal, seq, claimed, actor_id, actor_kind, deleted, value
 FROM overlay
 WHERE space = ? AND collection = ? AND key > ? AND key >= ? AND key < ? ORDER BY key LIMIT ?
 
+-- name: scan_records_back
+SELECT key, revision, origin, seq, stamp, other, actor_id, actor_kind, deleted, digest, value
+FROM records
+WHERE space = ? AND collection = ? AND key < ? AND key >= ? AND key < ? ORDER BY key DESC LIMIT ?
+
+-- name: scan_overlay_back
+SELECT key, ordinal, seq, claimed, actor_id, actor_kind, deleted, value
+FROM overlay
+WHERE space = ? AND collection = ? AND key < ? AND key >= ? AND key < ? ORDER BY key DESC LIMIT ?
+
 -- name: policies
 SELECT key, value FROM records WHERE space = ? AND collection = '_policies' AND deleted = 0
 

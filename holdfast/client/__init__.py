@@ -12,6 +12,14 @@ from holdfast.client.async_client import AsyncClient, AsyncReceipt
 from holdfast.client.async_transport import AsyncWatch
 from holdfast.client.blocking_client import BlockingReceipt, Client
 from holdfast.client.blocking_transport import Watch
+from holdfast.client.checkpoint_records import (
+    Checkpoint,
+    CheckpointKind,
+    PendingWrite,
+    Pruned,
+    StatePart,
+    Thread,
+)
 from holdfast.client.commits import (
     Add,
     Bookmark,
@@ -75,6 +83,8 @@ __all__ = [
     "BlockingReceipt",
     "Bookmark",
     "Change",
+    "Checkpoint",
+    "CheckpointKind",
     "Client",
     "CommitEvent",
     "Conflict",
@@ -95,8 +105,10 @@ __all__ = [
     "Outcome",
     "OutcomeKind",
     "Patch",
+    "PendingWrite",
     "Policy",
     "Position",
+    "Pruned",
     "Put",
     "Receipt",
     "Record",
@@ -104,8 +116,10 @@ __all__ = [
     "SetAdd",
     "SetRemove",
     "Splice",
+    "StatePart",
     "StepCounters",
     "StepStatus",
+    "Thread",
     "TlsFiles",
     "Version",
     "Watch",

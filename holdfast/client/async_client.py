@@ -10,9 +10,11 @@ from google.protobuf.message import Message
 
 from holdfast.client import address as addresses
 from holdfast.client import security, values
+from holdfast.client.async_checkpoints import AsyncCheckpoints
 from holdfast.client.async_transport import AsyncTransport, AsyncWatch
 from holdfast.client.async_workflows import AsyncWorkflows
 from holdfast.client.call import Call, method
+from holdfast.client.checkpoints import Checkpoints
 from holdfast.client.commits import History, Op, OpId, Outcome, Receipt, Run
 from holdfast.client.conflicts import (
     AnswerOptions,
@@ -90,6 +92,7 @@ class AsyncClient:
         self._conflicts = Conflicts(self._writes)
         self._policies = Policies(self._actor)
         self.workflows = AsyncWorkflows(transport, Workflows(self._writes, self._session))
+        self.checkpoints = AsyncCheckpoints(transport, Checkpoints(self._writes, self._session))
 
     def session(
         self,
@@ -229,14 +232,16 @@ class AsyncClient:
         *,
         filter: str = "",  # noqa: A002 - the word of the interface
         page_size: int = 0,
+        descending: bool = False,
         **options: Unpack[ReadOptions],
     ) -> AsyncIterator[Record]:
-        """The records under space/collection[/prefix] in the order of their keys, page by page.
+        """The records under space/collection[/prefix] in the order of their keys, page by page;
+        `descending`: from the greatest down.
 
         `filter` is a CEL expression over `value` and `key`. Each page is of one position; the next
         page may be of a later one.
         """
-        listing, token = Listing(path, filter, page_size, options), ""
+        listing, token = Listing(path, filter, page_size, options, descending), ""
         while True:
             page = await self._transport.run(self._reads.page(listing, token))
             for record in page.records:

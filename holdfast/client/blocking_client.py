@@ -10,9 +10,11 @@ from google.protobuf.message import Message
 
 from holdfast.client import address as addresses
 from holdfast.client import security, values
+from holdfast.client.blocking_checkpoints import BlockingCheckpoints
 from holdfast.client.blocking_transport import BlockingTransport, Watch
 from holdfast.client.blocking_workflows import BlockingWorkflows
 from holdfast.client.call import Call, method
+from holdfast.client.checkpoints import Checkpoints
 from holdfast.client.commits import History, Op, OpId, Outcome, Receipt, Run
 from holdfast.client.conflicts import (
     AnswerOptions,
@@ -90,6 +92,7 @@ class Client:
         self._conflicts = Conflicts(self._writes)
         self._policies = Policies(self._actor)
         self.workflows = BlockingWorkflows(transport, Workflows(self._writes, self._session))
+        self.checkpoints = BlockingCheckpoints(transport, Checkpoints(self._writes, self._session))
 
     def session(
         self,
@@ -225,14 +228,16 @@ class Client:
         *,
         filter: str = "",  # noqa: A002 - the word of the interface
         page_size: int = 0,
+        descending: bool = False,
         **options: Unpack[ReadOptions],
     ) -> Iterator[Record]:
-        """The records under space/collection[/prefix] in the order of their keys, page by page.
+        """The records under space/collection[/prefix] in the order of their keys, page by page;
+        `descending`: from the greatest down.
 
         `filter` is a CEL expression over `value` and `key`. Each page is of one position; the next
         page may be of a later one.
         """
-        listing, token = Listing(path, filter, page_size, options), ""
+        listing, token = Listing(path, filter, page_size, options, descending), ""
         while True:
             page = self._transport.run(self._reads.page(listing, token))
             yield from page.records

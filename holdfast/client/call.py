@@ -20,6 +20,7 @@ from holdfast.client.limits import MAX_MESSAGE_BYTES
 from holdfast.errors import ResourceExhausted
 from holdfast.v1 import (
     admin_service_pb2,
+    checkpoint_service_pb2,
     conflict_service_pb2,
     edge_service_pb2,
     state_service_pb2,
@@ -31,6 +32,7 @@ T = TypeVar("T")
 _MODULES = (
     state_service_pb2,
     conflict_service_pb2,
+    checkpoint_service_pb2,
     workflow_service_pb2,
     edge_service_pb2,
     admin_service_pb2,

@@ -45,6 +45,7 @@ class Listing:
     filter: str
     page_size: int
     options: ReadOptions
+    descending: bool = False
 
 
 class Reads:
@@ -109,6 +110,7 @@ class Reads:
             level=level,
             bound=bound,
             session_token=self._session.token(space),
+            descending=listing.descending,
         )
         response: state.ListResponse = yield _read("List", request, listing.options)
         self._learn(space, response.answer)

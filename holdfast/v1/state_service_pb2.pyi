@@ -448,6 +448,7 @@ class ListRequest(_message.Message):
     LEVEL_FIELD_NUMBER: _builtins.int
     SESSION_TOKEN_FIELD_NUMBER: _builtins.int
     BOUND_FIELD_NUMBER: _builtins.int
+    DESCENDING_FIELD_NUMBER: _builtins.int
     space: _builtins.str
     """Name of the space."""
     collection: _builtins.str
@@ -473,6 +474,8 @@ class ListRequest(_message.Message):
     """The level wanted."""
     session_token: _builtins.bytes
     """Token of the session, or empty."""
+    descending: _builtins.bool
+    """True: from the greatest key down."""
     @_builtins.property
     def bound(self) -> Global___ReadBound:
         """For level bounded, and only for it."""
@@ -490,10 +493,11 @@ class ListRequest(_message.Message):
         level: _record_pb2.Level.ValueType = ...,
         session_token: _builtins.bytes = ...,
         bound: Global___ReadBound | None = ...,
+        descending: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["bound", b"bound"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bound", b"bound", "collection", b"collection", "filter", b"filter", "key_prefix", b"key_prefix", "level", b"level", "page_size", b"page_size", "page_token", b"page_token", "scan_limit", b"scan_limit", "session_token", b"session_token", "space", b"space"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bound", b"bound", "collection", b"collection", "descending", b"descending", "filter", b"filter", "key_prefix", b"key_prefix", "level", b"level", "page_size", b"page_size", "page_token", b"page_token", "scan_limit", b"scan_limit", "session_token", b"session_token", "space", b"space"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

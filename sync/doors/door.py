@@ -118,6 +118,7 @@ class Found:
     key: str
     value: bytes
     version: Version
+    actor: record_pb2.Actor
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,4 +301,5 @@ def _next(commit_id: bytes) -> bytes:
 
 
 def _found(record: record_pb2.Record) -> Found:
-    return Found(record.key, record.json.encode(), version_from(record.version))
+    value, version = record.json.encode(), version_from(record.version)
+    return Found(record.key, value, version, record.actor)

@@ -112,7 +112,8 @@ class Past:
         answer = state.Answer()
         answer.CopyFrom(now.answer)
         answer.position.revision, answer.includes_pending = revision, False
-        return standing_of(Found(now.instance.key, values.join(parts), version), answer)
+        found = Found(now.instance.key, values.join(parts), version, steps[0].actor)
+        return standing_of(found, answer)
 
     async def _steps(
         self, space: str, key: str, revision: int, call: Call

@@ -261,6 +261,8 @@ async def test_a_listing_is_in_order_and_filtered(client: Any, space: str) -> No
     big = await keys(f"{space}/parts", filter="value.n > 3 && key != 'q'")
     assert big == ["p07", "p11"]
     assert await keys(f"{space}/nothing") == []
+    down = await keys(f"{space}/parts/p", page_size=1, descending=True)
+    assert down == ["p11", "p07", "p03", "p01"]
 
 
 async def test_several_records_at_one_position(client: Any, space: str) -> None:

@@ -1,4 +1,4 @@
-"""The examples of docs/client.md and docs/workflows.md, run as printed, with a hub behind them."""
+"""The examples of the pages about the client, run as printed, with a hub behind them."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from tests.contract import doors
 from tests.contract.test_client_contract import declare
 
 DOCS = Path(__file__).parents[2] / "docs"
+PAGES = [("client.md", 8), ("workflows.md", 5), ("checkpoints.md", 7)]
 
 
-@pytest.mark.parametrize(("page", "least"), [("client.md", 8), ("workflows.md", 5)])
+@pytest.mark.parametrize(("page", "least"), PAGES)
 async def test_the_examples_work_as_printed(
     page: str, least: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

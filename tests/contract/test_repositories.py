@@ -121,6 +121,16 @@ async def test_pages_are_in_the_order_of_code_points(
         assert len(page) <= limit
         found += [key for key, _ in page]
     assert found == sorted(key for key in KEYS if key.startswith(prefix))
+    back: list[str] = []
+
+    async def page_before(tx: Transaction) -> list[tuple[str, records.StoredRecord]]:
+        before = back[-1] if back else ""
+        return await records.page_back(tx, "site", "robots", prefix, before, limit)
+
+    while page := await driver.read(page_before):
+        assert len(page) <= limit
+        back += [key for key, _ in page]
+    assert back == found[::-1]
 
 
 # -- the log -----------------------------------------------------------------

@@ -47,7 +47,7 @@ def test_only_operators_administer_and_only_edges_replicate() -> None:
     for method, roles in RIGHTS.items():
         if "AdminService" in method or "reflection" in method:
             assert roles == {Role.OPERATOR}, method
-        elif "ReplicationService" in method:
+        elif "ReplicationService" in method or "BlobService" in method:
             assert roles == {Role.EDGE}, method
         else:
             assert roles == ANYBODY, method

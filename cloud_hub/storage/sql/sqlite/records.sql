@@ -31,6 +31,13 @@ FROM records
 WHERE space = ?1 AND collection = ?2 AND key >= ?3 AND key < ?4
 ORDER BY key LIMIT ?5;
 
+-- name: records_list_back
+SELECT collection, key, revision, origin, seq, stamp, other, whole_revision, whole_origin,
+    whole_seq, whole_stamp, parts, gone, deleted, digest, actor_id, actor_kind, value
+FROM records
+WHERE space = ?1 AND collection = ?2 AND key >= ?3 AND key < ?4
+ORDER BY key DESC LIMIT ?5;
+
 -- name: records_of_collection
 SELECT key, value, revision FROM records
 WHERE space = ?1 AND collection = ?2 AND NOT deleted

@@ -1,0 +1,436 @@
+"""Checkpoints: what is asked of a door's CheckpointService, and what its answers mean.
+
+A state travels in one request as long as it fits; the chunks of a larger one go before it, each in
+a request of its own, so that a connection that breaks costs one of them. Whatever comes is held
+against its hash.
+
+Every method of `Checkpoints` returns steps (see `call`), so that both clients share all of it.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from typing import Any
+
+from holdfast.client import checkpoint_wire as nouns
+from holdfast.client import values, wire
+from holdfast.client.call import Call, Steps, method
+from holdfast.client.checkpoint_options import (
+    ListOptions,
+    LoadOptions,
+    PlaceOptions,
+    PruneOptions,
+    SaveOptions,
+    State,
+    WriteOptions,
+)
+from holdfast.client.checkpoint_records import (
+    BYTES,
+    CHUNK_BYTES,
+    JSON,
+    STATE,
+    Checkpoint,
+    CheckpointKind,
+    PendingWrite,
+    Pruned,
+    StatePart,
+    Thread,
+)
+from holdfast.client.limits import READ_TIMEOUT_S, WRITE_TIMEOUT_S
+from holdfast.client.session import Session
+from holdfast.client.writes import Writes
+from holdfast.errors import DataLoss, InvalidArgument
+from holdfast.v1 import checkpoint_service_pb2 as pb
+from holdfast.v1 import state_service_pb2 as state
+
+MESSAGE_BYTES = 2 << 20
+"""Contents that go with the request itself; what is beyond goes before it, chunk by chunk."""
+
+REMEMBERED = 1_000
+"""Threads whose newest checkpoint is remembered: more than a program works on at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some of a list, and the token of the next page (empty: this was the last)."""
+
+    found: tuple[Any, ...]
+    next_token: str
+
+
+class Checkpoints:
+    """Asks for checkpoints and saves them, in the name of the author of `writes`."""
+
+    def __init__(self, writes: Writes, session: Session) -> None:
+        self._writes, self._session = writes, session
+        self._seen: OrderedDict[tuple[str, str, str], str] = OrderedDict()
+        self._tokens: OrderedDict[tuple[str, str], int] = OrderedDict()
+
+    # -- saving ----------------------------------------------------------------
+
+    def save(
+        self, thread: str, contents: State | None, parts: Mapping[str, Any] | None,
+        options: SaveOptions,
+    ) -> Steps[Checkpoint]:  # fmt: skip
+        """See `AsyncCheckpoints.save_checkpoint`."""
+        space, namespace = options.get("space", "default"), options.get("namespace", "")
+        parent = self._parent(space, thread, namespace, options)
+        made = {name: _part(name, part) for name, part in _parts(contents, parts).items()}
+        request = pb.SaveCheckpointRequest(
+            space=values.encodable(space),
+            thread_id=values.encodable(thread),
+            namespace=values.encodable(namespace),
+            id=values.encodable(options.get("id") or new_id(parent)),
+            parent_id=values.encodable(parent),
+            token=self._token(space, thread, options),
+            fork=options.get("fork", False),
+            kind=nouns.kind_to(options.get("kind", CheckpointKind.AUTO)),
+            name=values.encodable(options.get("name", "")),
+            metadata_json=values.encode(options.get("metadata", {})),
+            schema_version=values.encodable(options.get("schema_version", "")),
+            unchanged=map(values.encodable, options.get("unchanged", ())),
+            actor=wire.actor_to(self._writes.author(options.get("actor"))),
+            commit_id=options.get("commit_id") or self._writes.new_id(),
+            session_token=self._session.token(space),
+            correlation_id=values.encodable(options.get("correlation_id", "")),
+        )
+        if sum(part.size for part in made.values()) > MESSAGE_BYTES:
+            yield from self._send(request, made, options)
+        request.parts.extend(nouns.part_to(name, part) for name, part in made.items())
+        timeout_s = options.get("timeout_s", WRITE_TIMEOUT_S)
+        called = method("CheckpointService.SaveCheckpoint")
+        response: pb.SaveCheckpointResponse = yield Call(
+            called, request, timeout_s, commit_id=request.commit_id
+        )
+        receipt = self._writes.receipt(response.commit)
+        saved = nouns.checkpoint_from(space, response.checkpoint)
+        self._remember(saved, response.token)
+        return replace(saved, token=response.token, receipt=receipt)
+
+    def _send(
+        self, request: pb.SaveCheckpointRequest, made: dict[str, StatePart], options: SaveOptions
+    ) -> Steps[None]:
+        """Sends the chunks of large parts ahead, but for those that the parent has; such parts are
+        without data afterwards."""
+        known: set[bytes] = set()
+        if request.parent_id:
+            before = yield from self.load(
+                request.thread_id,
+                request.parent_id,
+                {
+                    "space": request.space, "namespace": request.namespace, "metadata_only": True,
+                },
+            )  # fmt: skip
+            known = {name for part in before.parts.values() for name in part.chunks}
+        timeout_s = options.get("timeout_s", WRITE_TIMEOUT_S)
+        called = method("CheckpointService.PutChunk")
+        for name, part in made.items():
+            if not part.chunks or part.data is None:
+                continue
+            for index, chunk in enumerate(part.chunks):
+                if chunk in known:
+                    continue
+                start = index * CHUNK_BYTES
+                yield Call(
+                    called,
+                    pb.PutChunkRequest(
+                        space=request.space,
+                        thread_id=request.thread_id,
+                        namespace=request.namespace,
+                        parent_id=request.parent_id,
+                        part=name,
+                        index=index,
+                        data=part.data[start : start + CHUNK_BYTES],
+                    ),
+                    timeout_s,
+                )
+                known.add(chunk)
+            made[name] = replace(part, data=None)
+
+    def put_writes(
+        self, checkpoint: Checkpoint, writes: Iterable[PendingWrite], options: WriteOptions
+    ) -> Steps[None]:
+        """See `AsyncCheckpoints.put_writes`."""
+        space = checkpoint.space
+        request = pb.PutWritesRequest(
+            space=space,
+            thread_id=checkpoint.thread,
+            namespace=checkpoint.namespace,
+            checkpoint_id=checkpoint.id,
+            token=self._token(space, checkpoint.thread, options),
+            writes=map(nouns.write_to, writes),
+            actor=wire.actor_to(self._writes.author(options.get("actor"))),
+            commit_id=self._writes.new_id(),
+            session_token=self._session.token(space),
+        )
+        timeout_s = options.get("timeout_s", WRITE_TIMEOUT_S)
+        called = method("CheckpointService.PutWrites")
+        response = yield Call(called, request, timeout_s, commit_id=request.commit_id)
+        if response.HasField("commit"):
+            self._writes.receipt(response.commit)
+
+    # -- loading ---------------------------------------------------------------
+
+    def load(self, thread: str, id_: str, options: LoadOptions) -> Steps[Checkpoint]:
+        """See `AsyncCheckpoints.load_checkpoint`."""
+        space = options.get("space", "default")
+        request = pb.LoadCheckpointRequest(
+            space=values.encodable(space),
+            thread_id=values.encodable(thread),
+            namespace=values.encodable(options.get("namespace", "")),
+            id=values.encodable(id_),
+            as_of_revision=options.get("as_of", 0),
+            metadata_only=options.get("metadata_only", False),
+            level=wire.level_to(options.get("level")),
+            session_token=self._session.token(space),
+        )
+        timeout_s = options.get("timeout_s", READ_TIMEOUT_S)
+        called = method("CheckpointService.LoadCheckpoint")
+        response: pb.LoadCheckpointResponse = yield Call(called, request, timeout_s)
+        self._learn(space, response.answer)
+        found = nouns.checkpoint_from(space, response.checkpoint)
+        if not request.metadata_only:
+            parts = dict(found.parts)
+            for name, part in parts.items():
+                if part.data is None:
+                    data = bytearray()
+                    for index in range(len(part.chunks)):
+                        data += yield from self.chunk(found, name, index, timeout_s)
+                    parts[name] = replace(part, data=bytes(data))
+                _check(found, name, parts[name])
+            found = replace(found, parts=parts)
+            if not id_ and not request.as_of_revision:
+                self._remember(found, 0)
+        return replace(found, answer=wire.answer_from(response.answer))
+
+    def chunk(
+        self, found: Checkpoint, name: str, index: int, timeout_s: float = READ_TIMEOUT_S
+    ) -> Steps[bytes]:
+        """One chunk of a part. Raises DataLoss if it is not what its hash says."""
+        wanted = found.parts[name].chunks[index]
+        request = pb.ReadChunkRequest(
+            space=found.space,
+            thread_id=found.thread,
+            sha256=wanted,
+            namespace=found.namespace,
+            checkpoint_id=found.id,
+        )
+        called = method("CheckpointService.ReadChunk")
+        response: pb.ReadChunkResponse = yield Call(called, request, timeout_s)
+        if sha256(response.data).digest() != wanted:
+            raise DataLoss("BLOB_DAMAGED", f"a chunk of {name!r} of {found.id} is another")
+        return response.data
+
+    def page(self, thread: str, options: ListOptions, token: str) -> Steps[Page]:
+        """See `AsyncCheckpoints.list`."""
+        space, before = options.get("space", "default"), options.get("before", "")
+        request = pb.ListCheckpointsRequest(
+            space=values.encodable(space),
+            thread_id=values.encodable(thread),
+            before_id=before.id if isinstance(before, Checkpoint) else values.encodable(before),
+            metadata_json=values.encode(options.get("metadata", {})),
+            kinds=map(nouns.kind_to, options.get("kinds", ())),
+            named=options.get("named", False),
+            with_writes=options.get("with_writes", False),
+            page_size=options.get("page_size", 0),
+            page_token=token,
+            level=wire.level_to(options.get("level")),
+            session_token=self._session.token(space),
+        )
+        namespace = options.get("namespace", "")
+        if namespace is not None:
+            request.namespace = values.encodable(namespace)
+        timeout_s = options.get("timeout_s", READ_TIMEOUT_S)
+        called = method("CheckpointService.ListCheckpoints")
+        response: pb.ListCheckpointsResponse = yield Call(called, request, timeout_s)
+        self._learn(space, response.answer)
+        found = tuple(nouns.checkpoint_from(space, each) for each in response.checkpoints)
+        return Page(found, response.next_page_token)
+
+    # -- threads ---------------------------------------------------------------
+
+    def threads(self, options: PlaceOptions, token: str) -> Steps[Page]:
+        """See `AsyncCheckpoints.threads`."""
+        space = options.get("space", "default")
+        request = pb.ListThreadsRequest(
+            space=values.encodable(space),
+            page_token=token,
+            session_token=self._session.token(space),
+        )
+        timeout_s = options.get("timeout_s", READ_TIMEOUT_S)
+        called = method("CheckpointService.ListThreads")
+        response: pb.ListThreadsResponse = yield Call(called, request, timeout_s)
+        self._learn(space, response.answer)
+        found = tuple(nouns.thread_from(space, each) for each in response.threads)
+        return Page(found, response.next_page_token)
+
+    def thread(self, thread: str, options: LoadOptions) -> Steps[Thread]:
+        """See `AsyncCheckpoints.thread`."""
+        space = options.get("space", "default")
+        request = pb.GetThreadRequest(
+            space=values.encodable(space),
+            thread_id=values.encodable(thread),
+            level=wire.level_to(options.get("level")),
+            session_token=self._session.token(space),
+        )
+        timeout_s = options.get("timeout_s", READ_TIMEOUT_S)
+        called = method("CheckpointService.GetThread")
+        response: pb.GetThreadResponse = yield Call(called, request, timeout_s)
+        self._learn(space, response.answer)
+        return nouns.thread_from(space, response.thread)
+
+    def take(self, thread: str, force: bool, options: WriteOptions) -> Steps[Thread]:
+        """See `AsyncCheckpoints.take`."""
+        space = options.get("space", "default")
+        request = pb.TakeThreadRequest(
+            space=values.encodable(space),
+            thread_id=values.encodable(thread),
+            force=force,
+            actor=wire.actor_to(self._writes.author(options.get("actor"))),
+            session_token=self._session.token(space),
+        )
+        response = yield self._acting("TakeThread", request, options)
+        if response.HasField("commit"):
+            self._writes.receipt(response.commit)
+        found = nouns.thread_from(space, response.thread)
+        _keep(self._tokens, (space, thread), found.token)
+        return found
+
+    def release(self, thread: str, options: WriteOptions) -> Steps[None]:
+        """See `AsyncCheckpoints.release`."""
+        space = options.get("space", "default")
+        request = pb.ReleaseThreadRequest(
+            space=values.encodable(space),
+            thread_id=values.encodable(thread),
+            token=self._token(space, thread, options),
+            actor=wire.actor_to(self._writes.author(options.get("actor"))),
+            session_token=self._session.token(space),
+        )
+        response = yield self._acting("ReleaseThread", request, options)
+        self._tokens.pop((space, thread), None)
+        self._writes.receipt(response.commit)
+
+    def delete(self, thread: str, options: WriteOptions) -> Steps[int]:
+        """See `AsyncCheckpoints.delete_thread`."""
+        space = options.get("space", "default")
+        request = pb.DeleteThreadRequest(
+            space=values.encodable(space),
+            thread_id=values.encodable(thread),
+            token=self._token(space, thread, options),
+            actor=wire.actor_to(self._writes.author(options.get("actor"))),
+            session_token=self._session.token(space),
+        )
+        response = yield self._acting("DeleteThread", request, options)
+        if response.HasField("commit"):
+            self._writes.receipt(response.commit)
+        self._tokens.pop((space, thread), None)
+        for key in [key for key in self._seen if key[:2] == (space, thread)]:
+            del self._seen[key]
+        return int(response.checkpoints)
+
+    def prune(self, thread: str, options: PruneOptions) -> Steps[Pruned]:
+        """See `AsyncCheckpoints.prune`."""
+        space, ttl_s = options.get("space", "default"), options.get("ttl_s")
+        policy = pb.PrunePolicy(
+            last=options.get("last"),
+            daily=options.get("daily"),
+            ttl_ms=None if ttl_s is None else round(ttl_s * 1_000),
+            budget=options.get("budget"),
+        )
+        request = pb.PruneThreadRequest(
+            space=values.encodable(space),
+            thread_id=values.encodable(thread),
+            policy=policy,
+            dry_run=options.get("dry_run", False),
+            token=self._token(space, thread, options),
+            actor=wire.actor_to(self._writes.author(options.get("actor"))),
+            session_token=self._session.token(space),
+        )
+        response = yield self._acting("PruneThread", request, options)
+        if response.HasField("commit"):
+            self._writes.receipt(response.commit)
+        gone = tuple((each.namespace, each.checkpoint_id) for each in response.gone)
+        return Pruned(gone, int(response.kept), int(response.freed))
+
+    # -- what they share -------------------------------------------------------
+
+    def _acting(self, name: str, request: Any, options: WriteOptions) -> Call:
+        timeout_s = options.get("timeout_s", WRITE_TIMEOUT_S)
+        return Call(method(f"CheckpointService.{name}"), request, timeout_s)
+
+    def _learn(self, space: str, answer: state.Answer) -> None:
+        seen = wire.context_from(answer.context) if answer.HasField("context") else None
+        self._session.learn(space, answer.session_token, seen)
+
+    def _remember(self, found: Checkpoint, token: int) -> None:
+        _keep(self._seen, (found.space, found.thread, found.namespace), found.id)
+        if token:
+            _keep(self._tokens, (found.space, found.thread), token)
+
+    def _token(self, space: str, thread: str, options: WriteOptions) -> int:
+        return options.get("token", self._tokens.get((space, thread), 0))
+
+    def _parent(self, space: str, thread: str, namespace: str, options: SaveOptions) -> str:
+        if "parent" not in options:
+            return self._seen.get((space, thread, namespace), "")
+        parent = options["parent"]
+        return parent.id if isinstance(parent, Checkpoint) else parent or ""
+
+
+def new_id(after: str = "") -> str:
+    """An id of this moment, a UUID of version 7, later than `after` where that is one, too."""
+    then = after.replace("-", "")[:12]
+    is_one = len(after) == 36 and all(c in "0123456789abcdef" for c in then)
+    at_ms = max(time.time_ns() // 1_000_000, int(then, 16) + 1 if is_one else 0) & ((1 << 48) - 1)
+    number = (at_ms << 80) | secrets.randbits(80)
+    number = (number & ~(0xF << 76)) | (0x7 << 76)
+    number = (number & ~(0x3 << 62)) | (0x2 << 62)
+    text = f"{number:032x}"
+    return "-".join((text[:8], text[8:12], text[12:16], text[16:20], text[20:]))
+
+
+def chunks_of(part: StatePart) -> Iterator[int]:
+    """The places of a part's chunks."""
+    return iter(range(len(part.chunks)))
+
+
+def _keep(kept: OrderedDict[Any, Any], key: Any, value: Any) -> None:
+    kept[key] = value
+    kept.move_to_end(key)
+    if len(kept) > REMEMBERED:
+        kept.popitem(last=False)
+
+
+def _parts(contents: State | None, parts: Mapping[str, Any] | None) -> dict[str, Any]:
+    if contents is None:
+        return dict(parts or {})
+    given = dict(parts or {})
+    if STATE in given:
+        raise InvalidArgument("MALFORMED_REQUEST", f"the part {STATE!r} is the state itself")
+    return {STATE: contents, **given}
+
+
+def _part(name: str, given: Any) -> StatePart:
+    """A part of what a caller gave: bytes, an object, a tag with bytes, or a part."""
+    if isinstance(given, StatePart):
+        return given
+    if isinstance(given, bytes | bytearray | memoryview):
+        return StatePart.of(bytes(given), BYTES)
+    if isinstance(given, tuple) and len(given) == 2:
+        tag, data = given
+        return StatePart.of(bytes(data), tag)
+    if isinstance(given, Mapping):
+        return StatePart.of(values.encode(given).encode(), JSON)
+    text = f"part {name!r}: bytes, (tag, bytes) or an object, not a {type(given).__name__}"
+    raise InvalidArgument("MALFORMED_REQUEST", text)
+
+
+def _check(found: Checkpoint, name: str, part: StatePart) -> None:
+    assert part.data is not None
+    if sha256(part.data).digest() != part.sha256:
+        raise DataLoss("BLOB_DAMAGED", f"part {name!r} of checkpoint {found.id} is another")
