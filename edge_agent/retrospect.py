@@ -5,6 +5,7 @@ Both are answered from the tail as far as it reaches; beyond it the hub knows.
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from edge_agent.database import EdgeFiles
 from edge_agent.outbox import Outbox
 from edge_agent.tail import Kept
 from holdfast.host.refusal import Refusal
-from sync.commit import Actor, Extra, Kind, Op, OpId, Outcome, OutcomeKind
+from sync.commit import NO_EXTRA, Actor, ActorKind, Extra, Kind, Op, OpId, Outcome, OutcomeKind
 from sync.position import Position
 from sync.room import Room
 
@@ -71,6 +72,29 @@ async def history(
     return await files.reader.snapshot(
         lambda c: _history(c, space, (collection, key), page_size or DEFAULT_ENTRIES, before)
     )
+
+
+async def pending(files: EdgeFiles, space: str, name: states.Name) -> tuple[Entry, ...]:
+    """What this edge has done to a record and the hub has not decided, newest first; without the
+    ids of its commits, and without what more there is of them."""
+    return await files.reader.snapshot(lambda c: _pending(c, space, name))
+
+
+def _pending(connection: sqlite3.Connection, space: str, name: states.Name) -> tuple[Entry, ...]:
+    own = standings.load(connection, space).own
+    place = (space, name[0], json.dumps([name[1]]))
+    found: dict[tuple[int, int], Entry] = {}
+    for _, kind, payload, ordinal, seq, claimed, actor_id, actor_kind, _ in connection.execute(
+        standings.SQL["pending_of_records"], place
+    ):
+        op_id = OpId(own[ordinal].origin, seq, b"")
+        ops: tuple[Op, ...] = (Op(Kind(kind), *name, payload),)
+        if (ordinal, seq) in found:
+            ops = found[ordinal, seq].ops + ops
+        actor = Actor(actor_id, ActorKind(actor_kind))
+        decision = Decision(op_id, PENDING)
+        found[ordinal, seq] = Entry(decision, actor, 0, claimed, ops, 0, NO_EXTRA)
+    return tuple(reversed(found.values()))
 
 
 def _history(

@@ -249,6 +249,11 @@ class StateService:
             complete=page.complete,
         )
 
+    async def pending(self, space: str, collection: str, key: str) -> list[pb.HistoryEntry]:
+        """What was done to a record here and is not decided, newest first."""
+        found = await retrospect.pending(self._files, space, (collection, key))
+        return [entry_to(space, entry) for entry in found]
+
     async def GetOutcome(
         self, request: pb.GetOutcomeRequest, context: Context
     ) -> pb.GetOutcomeResponse:

@@ -70,6 +70,9 @@ class State(Protocol):
     async def History(self, request: pb.HistoryRequest, context: Call) -> pb.HistoryResponse:
         """Reads the commits that made a record what it is."""
 
+    async def pending(self, space: str, collection: str, key: str) -> list[pb.HistoryEntry]:
+        """What was done to a record here and is not decided, newest first."""
+
     async def GetOutcome(
         self, request: pb.GetOutcomeRequest, context: Call
     ) -> pb.GetOutcomeResponse:

@@ -147,6 +147,8 @@ class Past:
         now = await self._workflows.get(codec.ref_from(request.read), look)
         key, space = now.instance.key, request.read.space
         place = Place.of(request.page_token)
+        # Looked at first: what is decided meanwhile is then told once, and not never.
+        waiting = [] if place.token else await self._door.state.pending(space, WORKFLOWS, key)
         asked = state.HistoryRequest(
             space=space, collection=WORKFLOWS, key=key,
             page_size=request.page_size or DEFAULT_PAGE, page_token=place.token,
@@ -158,13 +160,10 @@ class Past:
         refused = await self._refused(space, key, look.call)
         told += ((at, entry) for at, entry in refused if lowest <= at < place.below)
         told.sort(key=lambda one: one[0], reverse=True)
-        entries = [entry for _, entry in told]
-        decided = {(e.outcome.op_id.origin, e.outcome.op_id.seq) for e in entries}
-        waits = now.at.pending and (now.at.origin, now.at.seq) not in decided  # by now
-        if waits and not request.page_token:
-            entries.insert(0, _pending(space, now))
+        decided = {_name(entry.outcome) for _, entry in told}
+        entries = [_entry(each) for each in waiting if _name(each.outcome) not in decided]
         return pb.GetWorkflowHistoryResponse(
-            entries=entries,
+            entries=[*entries, *(entry for _, entry in told)],
             next_page_token=Place(left, lowest).text() if left else "",
             complete=page.complete,
         )
@@ -203,10 +202,15 @@ def _entry(found: state.HistoryEntry) -> pb.WorkflowHistoryEntry:
     return pb.WorkflowHistoryEntry(
         **_said(_texts(found.ops), found.actor),
         outcome=found.outcome,
-        began=not found.previous_revision,
+        began=_begins(found),
         causation_id=found.causation_id,
         correlation_id=found.correlation_id,
     )
+
+
+def _begins(found: state.HistoryEntry) -> bool:
+    """Whether there was nothing before it; what is pending does not say so otherwise."""
+    return any(op.WhichOneof("action") == "put" for op in found.ops) and not found.previous_revision
 
 
 def _refusal(space: str, found: conflict.Conflict) -> pb.WorkflowHistoryEntry:
@@ -223,15 +227,8 @@ def _refusal(space: str, found: conflict.Conflict) -> pb.WorkflowHistoryEntry:
     return pb.WorkflowHistoryEntry(**said, outcome=outcome, conflict_id=found.id)
 
 
-def _pending(space: str, now: Standing) -> pb.WorkflowHistoryEntry:
-    """What this door has taken last, and the hub has not decided."""
-    name = record_pb2.OpId(space=space, origin=now.at.origin, seq=now.at.seq)
-    return pb.WorkflowHistoryEntry(
-        act=codec.act_to(now.instance.last),
-        outcome=record_pb2.Outcome(op_id=name, kind=record_pb2.OUTCOME_KIND_PENDING),
-        authority=codec.authority_to(now.instance.authority),
-        correlation_id=now.instance.correlation_id,
-    )
+def _name(outcome: record_pb2.Outcome) -> tuple[bytes, int]:
+    return outcome.op_id.origin, outcome.op_id.seq
 
 
 def _texts(ops: Sequence[record_pb2.Op]) -> list[str]:

@@ -298,18 +298,17 @@ async def test_what_a_holder_did_without_a_network_is_adopted() -> None:
         for step in ("plan", "act"):
             await edge.workflows.record_execution(ID, made_of(step, "completed"), space=SPACE)
         await edge.fire("prepared", "executed", "complete")
+        acts = ("created", "run", "recorded", "recorded", "prepared", "executed", "complete")
+        assert await edge.story() == [(act, "pending", "") for act in acts]
+        past = await edge.workflows.history(ID, space=SPACE)
+        assert [one.began for one in past.entries] == [False] * 6 + [True]
         await home.resume("a")
         await home.settled()
         node = await node_of(home, "a")
         for name in ("hub", "a", "b"):
             at = await Door(home, name).found()
             assert (at.state, at.authority.holder) == (COMPLETED, node)
-            assert await Door(home, name).story() == [
-                (event, "applied", "")
-                for event in (
-                    "created", "run", "recorded", "recorded", "prepared", "executed", "complete"
-                )
-            ]  # fmt: skip
+            assert await Door(home, name).story() == [(act, "applied", "") for act in acts]
         with pytest.raises(StaleAuthority) as refused:
             await hub.release()
         assert refused.value.metadata["holder"] == node
