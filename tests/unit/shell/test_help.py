@@ -18,9 +18,9 @@ from holdfast.demo.command import cli as demo
 PROGRAMS = {"edge-agent": edge_agent, "cloud-hub": cloud_hub}
 EXPECTED = {
     "edge-agent": "run config status get put patch delete add list watch history outbox scopes wait"
-    " pause resume doctor",
+    " pause resume workflows doctor",
     "cloud-hub": "run config status edges spaces policies conflicts get put patch delete add list"
-    " watch history doctor",
+    " watch history workflows doctor",
 }
 
 
