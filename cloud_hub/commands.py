@@ -22,7 +22,16 @@ from holdfast.host.commands import epilog, output_option
 from holdfast.host.config import Loaded
 from holdfast.host.output import Output
 from holdfast.host.tls_options import tls_flags
-from holdfast.shell import conflicts, doctor, epochs, hub, settings, state, workflows
+from holdfast.shell import (
+    checkpoints,
+    conflicts,
+    doctor,
+    epochs,
+    hub,
+    settings,
+    state,
+    workflows,
+)
 from holdfast.shell.doors import HUB
 from holdfast.shell.settings import Flags, Given, log_level
 
@@ -231,6 +240,7 @@ for command in (
     *state.commands(HUB),
     *conflicts.commands(HUB),
     *workflows.commands(HUB),
+    *checkpoints.commands(HUB),
     *hub.commands(HUB),
     epochs.command(HUB),
     doctor.command(PATIENT),

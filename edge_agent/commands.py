@@ -21,7 +21,7 @@ from holdfast.host.commands import epilog, output_option
 from holdfast.host.config import Loaded
 from holdfast.host.output import Output
 from holdfast.host.tls_options import tls_flags
-from holdfast.shell import conflicts, doctor, edge, settings, state, workflows
+from holdfast.shell import checkpoints, conflicts, doctor, edge, settings, state, workflows
 from holdfast.shell.arguments import SIZE
 from holdfast.shell.doors import EDGE
 from holdfast.shell.settings import Flags, Given, log_level
@@ -174,6 +174,7 @@ for command in (
     *state.commands(EDGE),
     *conflicts.commands(EDGE),
     *workflows.commands(EDGE),
+    *checkpoints.commands(EDGE),
     *edge.commands(EDGE),
     doctor.command(PATIENT),
 ):

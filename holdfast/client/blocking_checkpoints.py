@@ -6,7 +6,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Unpack
 
+from holdfast.client import checkpoint_travel
 from holdfast.client.blocking_transport import BlockingTransport
+from holdfast.client.checkpoint_diff import ChangedPart
 from holdfast.client.checkpoint_options import (
     ListOptions,
     LoadOptions,
@@ -17,6 +19,7 @@ from holdfast.client.checkpoint_options import (
     WriteOptions,
 )
 from holdfast.client.checkpoint_records import Checkpoint, PendingWrite, Pruned, Thread
+from holdfast.client.checkpoint_travel import Restored
 from holdfast.client.checkpoints import Checkpoints, chunks_of
 
 
@@ -85,6 +88,38 @@ class BlockingCheckpoints:
             token = page.next_token
             if not token:
                 return
+
+    def diff(
+        self, thread: str, before: str, after: str = "", **options: Unpack[LoadOptions]
+    ) -> tuple[ChangedPart, ...]:
+        """The parts that differ between two checkpoints (an empty id: the newest); of parts that
+        are JSON the paths. Others are told by size and hash, without loading them."""
+        steps = checkpoint_travel.difference(self._checkpoints, thread, before, after, options)
+        return self._transport.run(steps)
+
+    def fork(self, thread: str, source: str, **options: Unpack[SaveOptions]) -> Checkpoint:
+        """Goes on from an earlier checkpoint: a copy of it, which follows it, becomes the
+        newest."""
+        steps = checkpoint_travel.fork(self._checkpoints, source, thread, options)
+        return self._transport.run(steps)
+
+    def restore(
+        self,
+        thread: str,
+        source: str,
+        parts: Iterable[str] | None = None,
+        paths: Iterable[str] = (),
+        *,
+        dry_run: bool = False,
+        **options: Unpack[SaveOptions],
+    ) -> Restored:
+        """Puts back what an earlier checkpoint had, as a new one upon the newest: all of it, some
+        parts, or some places (JSON pointers) of a part that is JSON. With `dry_run` it only says
+        what that changes."""
+        steps = checkpoint_travel.restore(
+            self._checkpoints, thread, source, parts, paths, dry_run, options
+        )
+        return self._transport.run(steps)
 
     def put_writes(
         self,

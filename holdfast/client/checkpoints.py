@@ -75,9 +75,10 @@ class Checkpoints:
 
     def save(
         self, thread: str, contents: State | None, parts: Mapping[str, Any] | None,
-        options: SaveOptions,
+        options: SaveOptions, copied: Mapping[str, str] | None = None,
     ) -> Steps[Checkpoint]:  # fmt: skip
-        """See `AsyncCheckpoints.save_checkpoint`."""
+        """See `AsyncCheckpoints.save_checkpoint`. `copied` are parts by name as they are in the
+        checkpoints of these ids."""
         space, namespace = options.get("space", "default"), options.get("namespace", "")
         parent = self._parent(space, thread, namespace, options)
         made = {name: _part(name, part) for name, part in _parts(contents, parts).items()}
@@ -98,6 +99,7 @@ class Checkpoints:
             commit_id=options.get("commit_id") or self._writes.new_id(),
             session_token=self._session.token(space),
             correlation_id=values.encodable(options.get("correlation_id", "")),
+            copied=[pb.CopiedPart(name=n, checkpoint_id=i) for n, i in (copied or {}).items()],
         )
         if sum(part.size for part in made.values()) > MESSAGE_BYTES:
             yield from self._send(request, made, options)

@@ -308,6 +308,32 @@ class Thread(_message.Message):
 Global___Thread: _TypeAlias = Thread  # noqa: Y015
 
 @_typing.final
+class CopiedPart(_message.Message):
+    """A part as it is in another checkpoint of the same thread and namespace."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    CHECKPOINT_ID_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Its name."""
+    checkpoint_id: _builtins.str
+    """The checkpoint."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        checkpoint_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["checkpoint_id", b"checkpoint_id", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CopiedPart: _TypeAlias = CopiedPart  # noqa: Y015
+
+@_typing.final
 class SaveCheckpointRequest(_message.Message):
     """Request of SaveCheckpoint."""
 
@@ -330,6 +356,7 @@ class SaveCheckpointRequest(_message.Message):
     COMMIT_ID_FIELD_NUMBER: _builtins.int
     SESSION_TOKEN_FIELD_NUMBER: _builtins.int
     CORRELATION_ID_FIELD_NUMBER: _builtins.int
+    COPIED_FIELD_NUMBER: _builtins.int
     space: _builtins.str
     """Name of the space."""
     thread_id: _builtins.str
@@ -372,6 +399,10 @@ class SaveCheckpointRequest(_message.Message):
     def actor(self) -> _record_pb2.Actor:
         """Who saves."""
 
+    @_builtins.property
+    def copied(self) -> _containers.RepeatedCompositeFieldContainer[Global___CopiedPart]:
+        """Parts that are as in other checkpoints."""
+
     def __init__(
         self,
         *,
@@ -392,10 +423,11 @@ class SaveCheckpointRequest(_message.Message):
         commit_id: _builtins.bytes = ...,
         session_token: _builtins.bytes = ...,
         correlation_id: _builtins.str = ...,
+        copied: _abc.Iterable[Global___CopiedPart] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "commit_id", b"commit_id", "correlation_id", b"correlation_id", "fork", b"fork", "id", b"id", "kind", b"kind", "metadata_json", b"metadata_json", "name", b"name", "namespace", b"namespace", "parent_id", b"parent_id", "parts", b"parts", "schema_version", b"schema_version", "session_token", b"session_token", "space", b"space", "thread_id", b"thread_id", "token", b"token", "unchanged", b"unchanged"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "commit_id", b"commit_id", "copied", b"copied", "correlation_id", b"correlation_id", "fork", b"fork", "id", b"id", "kind", b"kind", "metadata_json", b"metadata_json", "name", b"name", "namespace", b"namespace", "parent_id", b"parent_id", "parts", b"parts", "schema_version", b"schema_version", "session_token", b"session_token", "space", b"space", "thread_id", b"thread_id", "token", b"token", "unchanged", b"unchanged"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -534,7 +566,7 @@ class LoadCheckpointRequest(_message.Message):
     as_of_revision: _builtins.int
     """As of this revision (hub only), with an empty id; zero: now."""
     metadata_only: _builtins.bool
-    """True: without contents and without writes."""
+    """True: without contents, but for parts of at most 1 KiB, and without writes."""
     level: _record_pb2.Level.ValueType
     """The level wanted."""
     session_token: _builtins.bytes

@@ -54,7 +54,7 @@ class Loading:
             id_, row, answer = await self._found(request, place, call, token, level)
             found, record = checkpoint_from(row.value), record_of(row)
         if request.metadata_only:
-            told = convert.checkpoint_to(place, id_, found, record, bare=True)
+            told = convert.checkpoint_to(place, id_, found, record)
             return pb.LoadCheckpointResponse(checkpoint=told, answer=answer)
         try:
             data = await self._data(space, place, found)

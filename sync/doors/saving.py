@@ -113,7 +113,7 @@ class Saving:
         if len(request.id) > MAX_ID_CHARS:
             raise BadRequest("MALFORMED_REQUEST", f"an id has at most {MAX_ID_CHARS} characters")
         id_ = request.id or new_id(self._door.now_ms(), self._new_bytes(), request.parent_id)
-        if len(request.parts) + len(request.unchanged) > MAX_PARTS:
+        if len(request.parts) + len(request.unchanged) + len(request.copied) > MAX_PARTS:
             raise BadRequest("MALFORMED_REQUEST", f"at most {MAX_PARTS} parts")
         return _Save(request, space, place, id_, call)
 
@@ -150,6 +150,7 @@ class Saving:
         request = save.request
         before = {} if parent is None else parent.parts
         parts = {name: _unchanged(before, name) for name in request.unchanged}
+        parts |= await self._copied(save)
         pieces: list[Piece] = []
         stored: set[bytes] = set()
         for message in request.parts:
@@ -173,6 +174,16 @@ class Saving:
             stored=size,
             created_ms=self._door.now_ms(),
         )
+
+    async def _copied(self, save: _Save) -> dict[str, Part]:
+        """Parts as they are in other checkpoints. Raises ThreadRefused, BadRequest."""
+        wanted = {each.name: each.checkpoint_id for each in save.request.copied}
+        ids = sorted(set(wanted.values()))
+        known = await self._threads.checkpoints(save.space, save.place, ids, save.call)
+        missing = [id_ for id_ in ids if id_ not in known]
+        if missing:
+            raise no_checkpoint(save.place, missing[0])
+        return {name: _unchanged(known[id_].parts, name) for name, id_ in wanted.items()}
 
     async def _check_stored(self, save: _Save, names: set[bytes]) -> None:
         """Notes that chunks are needed which are to be here already. Raises ThreadRefused."""
@@ -281,7 +292,7 @@ class _Nothing(Exception):
 
 def _unchanged(before: Mapping[str, Part], name: str) -> Part:
     if name not in before:
-        raise BadRequest("MALFORMED_REQUEST", f"the parent has no part {name!r}")
+        raise BadRequest("MALFORMED_REQUEST", f"the checkpoint has no part {name!r}")
     return before[name]
 
 

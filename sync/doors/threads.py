@@ -92,6 +92,8 @@ class Threads:
     ) -> dict[str, Checkpoint]:
         """Those of these that are here, all of one moment."""
         named = {place.key(id_): id_ for id_ in ids}
+        if not named:
+            return {}
         reading = await self.door.read(space, [(CHECKPOINTS, key) for key in named], call)
         return {
             id_: checkpoint_from(found.value)

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from holdfast import Client
 from tests.acceptance.programs import BIN, Done, environment, run, start
 from tests.daemons import EdgeProcess, HubProcess
 
@@ -361,3 +362,51 @@ def test_a_terminal_gets_tables(doors: Doors) -> None:
     assert process.returncode == 0
     assert b"WRITTEN_AT" in shown
     assert b"default/drawn/1" in shown
+
+
+# -- checkpoints -------------------------------------------------------------------------------
+
+
+def test_checkpoints_are_shown_and_gone_back_to(doors: Doors, tmp_path: Path) -> None:
+    with Client(f"unix:{doors.edge_process.socket}", ("planner", "ai")) as client:
+        state = {"step": 1, "plan": ["a", "b"]}
+        first = client.checkpoints.save_checkpoint("run/7", state, {"raw": b"\x00" * 2_000})
+        second = client.checkpoints.save_checkpoint("run/7", {"step": 2}, name="here")
+    (thread,) = ok(doors.edge("checkpoints", "threads", "--json")).lines
+    assert (thread["thread"], thread["held_here"]) == ("run/7", True)
+    rows = ok(doors.edge("checkpoints", "list", "run/7", "--json")).lines
+    assert [row["id"] for row in rows] == [second.id, first.id]
+    assert "here" in ok(doors.edge("checkpoints", "list", "run/7", "--named")).out
+    assert "planner" in ok(doors.edge("checkpoints", "show", "run/7")).out
+    shown = ok(doors.edge("checkpoints", "show", "run/7", first.id, "--json")).json
+    assert shown["parts"]["raw"]["size"] == 2_000
+    told = ok(doors.edge("checkpoints", "diff", "run/7", first.id)).out
+    assert "state\t/step\tchanged\t1\t2" in told
+    dry = ok(doors.edge("checkpoints", "restore", "run/7", first.id, "--dry-run", "--json")).lines
+    assert {row["change"] for row in dry} == {"changed", "added"}
+    assert len(ok(doors.edge("checkpoints", "list", "run/7", "--json")).lines) == 2
+    *_, made = ok(doors.edge("checkpoints", "restore", "run/7", first.id, "--json")).lines
+    assert made["parent"] == second.id
+    fork = ok(doors.edge("checkpoints", "fork", "run/7", second.id, "--json")).json
+    assert fork["parent"] == second.id
+    out = run(
+        "edge-agent", *("checkpoints", "export", "run/7", second.id, "--part", "state"),
+        HOLDFAST_SOCKET=str(doors.edge_process.socket),
+    ).out  # fmt: skip
+    assert out == '{"step":2}'
+    folder = tmp_path / "out"
+    ok(doors.edge("checkpoints", "export", "run/7", first.id, "--to", str(folder)))
+    told = json.loads((folder / "checkpoint.json").read_text())
+    assert (folder / told["parts"]["raw"]["file"]).read_bytes() == b"\x00" * 2_000
+    assert doors.edge("checkpoints", "export", "run/7", "--to", str(folder)).code == 2
+    ok(doors.edge("wait", "--synced"))
+    refused = doors.at_hub("checkpoints", "prune", "run/7", "--last", "1")
+    assert (refused.code, "is held by" in refused.err) == (1, True)
+    pruned = ok(doors.edge("checkpoints", "prune", "run/7", "--last", "1", "--dry-run", "--json"))
+    assert pruned.json["gone"] == 1
+    ok(doors.edge("checkpoints", "prune", "run/7", "--last", "1"))
+    ok(doors.edge("checkpoints", "release", "run/7"))
+    ok(doors.edge("wait", "--synced"))
+    assert ok(doors.at_hub("checkpoints", "take", "run/7", "--json")).json["holder"] == "hub"
+    ok(doors.at_hub("checkpoints", "delete", "run/7"))
+    assert doors.at_hub("checkpoints", "show", "run/7").code == 4

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 from typing import Any
 
@@ -26,6 +27,10 @@ async def saved(client: AsyncClient, thread: str, count: int, **options: Any) ->
         one = await client.checkpoints.save_checkpoint(thread, state, **HERE, **options)
         found.append(one.id)
     return found
+
+
+def found_text(state: Any) -> bytes:
+    return json.dumps(state, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 async def listed(client: AsyncClient, thread: str, **options: Any) -> list[str]:
@@ -59,7 +64,9 @@ async def test_what_was_saved_is_loaded(name: str) -> None:
         bare = await other.checkpoints.load_checkpoint(
             "run/7@a", first.id, metadata_only=True, **HERE
         )
-        assert {part.data for part in bare.parts.values()} == {None}
+        assert {name: part.data for name, part in bare.parts.items()} == {
+            "state": found_text(state), "small": b"", "raw": None, "more": b'{"x":1}',
+        }  # fmt: skip
         assert [c async for c in other.checkpoints.read_part(bare, "raw")] == [
             bytes(range(256)) * 40
         ]
