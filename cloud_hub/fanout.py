@@ -66,6 +66,8 @@ class Fanout:
         self._encodings: OrderedDict[tuple[str, int, Scope, str, bool], LogRow | None] = (
             OrderedDict()
         )
+        self.on_news: Callable[[str], None] = lambda _space: None
+        """Told of every space whose head is another."""
         self.closed = False
         """Nothing more will be published; who listens is to leave."""
 
@@ -103,6 +105,7 @@ class Fanout:
         state.head = head
         for listener in state.listeners:
             listener.set()
+        self.on_news(space)
 
     def continues(self, space: str, revision: int, token: bytes) -> bool:
         """Whether what was decided on the head (revision, token) follows what is known here, so

@@ -50,16 +50,18 @@ from cloud_hub.streams import EdgeState, Streams
 from cloud_hub.succession import OnFork, Succession
 from cloud_hub.transaction import Transactor
 from cloud_hub.watching import Events
+from holdfast.host.attention import Attention
 from holdfast.host.clock import BootClock, Clock
 from holdfast.host.datadir import DataDirectory
 from holdfast.host.loop_lag import watch_loop
 from holdfast.host.loopback import Endpoint
 from holdfast.tls.credentials import TlsFiles
 from sync import framing
-from sync.authority import HUB
+from sync.authority import HUB, REQUESTS
 from sync.doors.checkpoints import CheckpointService
 from sync.doors.contents import Contents
 from sync.doors.door import Door
+from sync.doors.workflow_errands import Errands
 from sync.doors.workflows import WorkflowService
 from sync.position import ID_BYTES
 
@@ -160,7 +162,12 @@ class Hub:
         """The services, by name."""
         database = "postgresql" if self.settings.database else "sqlite"
         conflicts = ConflictService(self.driver, reads, self.state)
-        door = Door(self.state, conflicts, lambda: HUB, self.clock.wall_ms)
+        door = Door(
+            self.state, conflicts, lambda: HUB, self.clock.wall_ms,
+            self._took_authority,
+        )  # fmt: skip
+        self.attention = Attention(self._asked, Errands(door).run)
+        self.fanout.on_news = self.attention.news
         contents = Contents(HubBlobs(self.driver), asyncio.to_thread)
         return {
             "StateService": self.state,
@@ -200,6 +207,7 @@ class Hub:
         tasks = [
             asyncio.create_task(self.keep_house(), name="house"),
             asyncio.create_task(self.follow(), name="follow"),
+            asyncio.create_task(self.attention.run(), name="errands"),
         ]
         if self.metrics is not None:
             tasks.append(asyncio.create_task(watch_loop(self._meter.loop_late), name="loop-lag"))
@@ -269,6 +277,15 @@ class Hub:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(listener.run(), name="listen")
             tasks.create_task(self._follower.run(lambda: listener.listening), name="follow-heads")
+
+    def _took_authority(self, space: str) -> None:
+        self.attention.anew(space)
+
+    async def _asked(self, space: str) -> object:
+        """What tells whether more is asked of workflows in a space; None: nothing."""
+        head = self.fanout.head(space)
+        found = head.digests if head is not None else ()
+        return next((one for one in found if one.collection == REQUESTS and one.records), None)
 
     def _heard(self, text: str) -> None:
         match news.decode(text):

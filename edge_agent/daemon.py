@@ -33,7 +33,7 @@ from edge_agent.level_reads import LevelReads
 from edge_agent.level_writes import LevelWrites
 from edge_agent.local_store import LocalStore
 from edge_agent.outbox import LIMIT_BYTES
-from edge_agent.reads import Reads
+from edge_agent.reads import ListQuery, Reads
 from edge_agent.replica import Applied
 from edge_agent.services.carrier import Carrier
 from edge_agent.services.conflicts import ConflictService
@@ -46,6 +46,7 @@ from edge_agent.uplink import Address, LinkState, Uplink
 from edge_agent.vitals import Vitals
 from edge_agent.waiting import Waiting
 from edge_agent.watchers import Watchers
+from holdfast.host.attention import Attention
 from holdfast.host.channels import server_options
 from holdfast.host.clock import BootClock, Clock
 from holdfast.host.door import UnknownMethods, add_service
@@ -58,10 +59,11 @@ from holdfast.v1 import (
     state_service_pb2,
     workflow_service_pb2,
 )
-from sync.authority import node_of
+from sync.authority import REQUESTS, node_of
 from sync.commit import Actor
 from sync.doors.checkpoints import CheckpointService
 from sync.doors.door import Door
+from sync.doors.workflow_errands import Errands
 from sync.doors.workflows import WorkflowService
 from sync.messages import MAX_REFUSALS, EdgeCounters, Scope
 from sync.policy import Policies, Priority
@@ -157,6 +159,8 @@ class EdgeAgent:
         )
         self.states = {path: self._state(path) for path in settings.sockets}
         self._inbox = Inbox(files, self.reads)
+        # Of no socket: what this node does of its own accord is no agent's doing.
+        self.attention = Attention(self._asked, Errands(self._door(self._state(Path()))).run)
         if settings.hub.credentials is not None:
             settings.hub.credentials.report_to(files.alarms)
         self._edge = EdgeService(
@@ -184,6 +188,10 @@ class EdgeAgent:
             self.settings.actors.get(path),
         )
 
+    def _door(self, state: StateService) -> Door:
+        conflicts = ConflictService(self._inbox, state)
+        return Door(state, conflicts, self._node, self._unix_ms, self._took_authority)
+
     async def start(self) -> None:
         """Makes the files agree, then listens. Raises SocketUnusable, HostError."""
         await self.prepare()
@@ -195,6 +203,8 @@ class EdgeAgent:
     async def prepare(self) -> None:
         """Makes the files agree. Raises HostError."""
         self.limit_outbox(self.settings.outbox_limit_bytes)
+        for space in self.settings.scopes:
+            self.attention.news(space)
         try:
             await reconcile.reconcile(self.files)
             await self._learn_policies()
@@ -218,6 +228,7 @@ class EdgeAgent:
         tasks = [
             asyncio.create_task(self.uplink.run(), name="uplink"),
             asyncio.create_task(self.carrier.run(), name="carrier"),
+            asyncio.create_task(self.attention.run(), name="errands"),
             asyncio.create_task(self._sweep(), name="sweep"),
             asyncio.create_task(self._renew(), name="renew"),
         ]
@@ -251,10 +262,9 @@ class EdgeAgent:
         """A server of its own at each socket, so that it is known which one was opened."""
         _clear(path)
         server = grpc.aio.server(options=server_options(max_connection_age_ms=None))
-        conflicts = ConflictService(self._inbox, state)
-        door = Door(state, conflicts, self._node, self._unix_ms)
+        door = self._door(state)
         checkpoints = CheckpointService(door, self.carrier.contents, self.files.new_id)
-        servicers = (state, conflicts, WorkflowService(door), checkpoints, self._edge)
+        servicers = (state, door.conflicts, WorkflowService(door), checkpoints, self._edge)
         for (name, file), servicer in zip(_SERVICES.items(), servicers, strict=True):
             add_service(server, file.services_by_name[name], servicer, self._refused)
         add_health(server, self._health)
@@ -330,6 +340,22 @@ class EdgeAgent:
     def _pending(self, spaces: frozenset[str]) -> None:
         self.vitals.took(spaces)
         self.uplink.pending()
+        for space in spaces:
+            self.attention.news(space)
+
+    def _took_authority(self, space: str) -> None:
+        self.attention.anew(space)
+
+    async def _asked(self, space: str) -> object:
+        """What tells whether more is asked of workflows in a space; None: nothing."""
+        scope = self.settings.scopes.get(space)
+        if scope is None or not scope.covers(REQUESTS):
+            return None
+        found = [one for one in await self.reads.digests(space) if one.collection == REQUESTS]
+        waiting = await self.reads.list(ListQuery(space, REQUESTS))
+        if not waiting.records:
+            return None
+        return *found, *(one.key for one in waiting.records)
 
     def _progressed(self, position: Position) -> None:
         self.vitals.applied(position, self.uplink.heads)
@@ -341,6 +367,7 @@ class EdgeAgent:
         self.watchers.changes_applied(applied, arrivals)
         batches = [arrival.decided for arrival in arrivals]
         self.uplink.strong.applied(batches, self.files.outbox.ordinals)
+        self.attention.news(applied.space)
         if applied.policies_changed:
             self._learning = asyncio.get_running_loop().create_task(self._learn_policies())
 

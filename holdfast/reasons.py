@@ -177,6 +177,8 @@ _ROWS: dict[str, tuple[_Row, ...]] = {
          "Send the chunk first, then save again."),
         ("TRANSITION_NOT_ALLOWED", "The event has no place in the state of the workflow.",
          "Read the metadata for what is allowed, or load the workflow anew."),
+        ("TOO_MANY_CHILDREN", "A workflow has more children than can be told in one commit.",
+         "Add a workflow between them and their parent, each with some of the children."),
         ("TRANSITION_VETOED", "A guard of the workflow refuses the event for now.",
          "Do first what the message names, as the steps that are left."),
         ("CONFLICT_OPEN", "The conflict waits for a decision, so there is nothing to undo.",

@@ -36,15 +36,15 @@ NOBODY = ""
 MAX_TOKEN = (1 << 53) - 1
 """What every JSON reader keeps exactly."""
 
-DEFINITIONS, WORKFLOWS, EXECUTIONS, REQUESTS = (
-    "_definitions", "_workflows", "_executions", "_requests",
+DEFINITIONS, WORKFLOWS, EXECUTIONS, CHILDREN, REQUESTS = (
+    "_definitions", "_workflows", "_executions", "_children", "_requests",
 )  # fmt: skip
 THREADS, CHECKPOINTS, WRITES = "_threads", "_checkpoints", "_writes"
 
 GOVERNING = frozenset({WORKFLOWS, THREADS})
 """Collections whose records say who may advance them, and what belongs to them."""
 
-ANYBODYS = frozenset({DEFINITIONS, REQUESTS})
+ANYBODYS = frozenset({DEFINITIONS, CHILDREN, REQUESTS})
 """Collections to which every node may add, but not change what is there."""
 
 WORK = GOVERNING | ANYBODYS | {EXECUTIONS, CHECKPOINTS, WRITES}
@@ -52,6 +52,7 @@ WORK = GOVERNING | ANYBODYS | {EXECUTIONS, CHECKPOINTS, WRITES}
 
 _GOVERNED = {
     EXECUTIONS: (WORKFLOWS,),
+    CHILDREN: (WORKFLOWS,),
     REQUESTS: (WORKFLOWS,),
     CHECKPOINTS: (THREADS, WORKFLOWS),
     WRITES: (THREADS, WORKFLOWS),

@@ -68,4 +68,9 @@ def definition_key(name: str, version: str) -> str:
 
 def child_key(parent: str, child: str) -> str:
     """The key of the record by which a workflow knows of a child, both by their keys."""
-    return f"{parent}/child/{child}"
+    return f"{parent}/{child}"
+
+
+def asked_key(child: str, parent: str, at_ms: int) -> str:
+    """The key of what is asked of a workflow because its parent was told something then."""
+    return f"{child}/{parent}/{at_ms}"

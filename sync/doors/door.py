@@ -50,6 +50,17 @@ Call = Any
 """The call that a request came by, with its deadline; handed on as it is."""
 
 
+class Untimed:
+    """The call of nobody: what a node does of its own accord has no deadline."""
+
+    def time_remaining(self) -> float | None:
+        """Seconds until the deadline; there is none."""
+        return None
+
+
+UNTIMED = Untimed()
+
+
 class State(Protocol):
     """StateService as both daemons have it."""
 
@@ -201,6 +212,9 @@ class Door:
     conflicts: Conflicts
     node: Callable[[], str]
     now_ms: Callable[[], int]
+    taken: Callable[[str], None] = lambda _space: None
+    """Told that this node has taken an authority in a space: others may have asked something of it
+    before."""
 
     async def read(
         self, space: str, names: Sequence[Name], call: Call, session_token: bytes = b"",

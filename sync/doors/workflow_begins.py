@@ -3,7 +3,7 @@
 All three are read where the workflow begins, perhaps at an edge without a network, and its commit
 demands that they are so where it is decided: if what it stands on was refused by then, so is it.
 
-A parent learns of its children by records under its own key, which anybody may add: `child`.
+A parent learns of its children by records under its own key, which anybody may add.
 
 Invariant: an incarnation begins only on one that has ended.
 """
@@ -13,10 +13,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sync import values, workflow
-from sync.authority import DEFINITIONS, REQUESTS, WORKFLOWS
+from sync.authority import CHILDREN, DEFINITIONS, WORKFLOWS
 from sync.codec.workflows import Ref, Start
 from sync.commit import Precondition
-from sync.doors.door import Door, Found
+from sync.doors.door import Found
+from sync.doors.workflow_children import MAX_CHILDREN, Children, TooManyChildren
 from sync.doors.workflow_reads import Look, Standing, Workflows
 from sync.reduce import Put
 from sync.work_keys import MAX_INCARNATIONS, child_key, quoted
@@ -55,7 +56,7 @@ class Ground:
         """What tells its parent of it."""
         if not fresh.parent:
             return ()
-        return (Put(REQUESTS, child_key(fresh.parent, fresh.key), NO_MEMBERS),)
+        return (Put(CHILDREN, child_key(fresh.parent, fresh.key), NO_MEMBERS),)
 
     def demands(self, links: tuple[Put, ...]) -> tuple[Precondition, ...]:
         """What must be true where it is decided."""
@@ -74,14 +75,14 @@ class Ground:
 class Begins:
     """Looks at what new workflows stand on, at one door."""
 
-    def __init__(self, door: Door, workflows: Workflows) -> None:
-        self._door, self._workflows = door, workflows
+    def __init__(self, workflows: Workflows, children: Children) -> None:
+        self._workflows, self._children = workflows, children
 
     async def of(self, ref: Ref, start: Start, before: Standing | None, look: Look) -> Ground:
         """What a workflow stands on, of which `before` is the newest of the same id.
 
         Raises WorkflowExists, InvalidWorkflow, DefinitionNotFound, WorkflowNotFound for a parent
-        that is not here, and TransitionNotAllowed for one that has ended.
+        that is not here, TransitionNotAllowed for one that has ended, and TooManyChildren.
         """
         incarnation = 1
         if before is not None:
@@ -103,4 +104,9 @@ class Begins:
             token = parent.token
             if parent.instance.ended:
                 raise workflow.TransitionNotAllowed(parent.instance.state, "begin a child")
+            there = await self._children.keys(
+                ref.space, parent.instance.key, Look(look.call, token)
+            )
+            if len(there) >= MAX_CHILDREN:
+                raise TooManyChildren(f"{parent.instance.key} has {MAX_CHILDREN} children")
         return Ground(incarnation, start, token, before, definition, defined, parent)

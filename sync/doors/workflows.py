@@ -24,6 +24,7 @@ from sync.codec.workflows import Ref, Start, Write
 from sync.commit import Actor, OutcomeKind, Precondition, Version
 from sync.doors.door import Asked, Call, Done, Door, Plan
 from sync.doors.workflow_begins import Begins
+from sync.doors.workflow_children import NOTHING, Children, Following
 from sync.doors.workflow_lists import Lists
 from sync.doors.workflow_past import Past
 from sync.doors.workflow_reads import Look, Standing, Workflows
@@ -50,8 +51,7 @@ class Decided:
 
     act: Act
     session_token: bytes
-    also: tuple[Put, ...] = ()
-    demands: tuple[Precondition, ...] = ()
+    also: Following = NOTHING
 
 
 Decide = Callable[[Look], Awaitable[Decided]]
@@ -73,7 +73,8 @@ class WorkflowService:
     def __init__(self, door: Door) -> None:
         self._door = door
         self._workflows = Workflows(door)
-        self._begins = Begins(door, self._workflows)
+        self._children = Children(door, self._workflows)
+        self._begins = Begins(self._workflows, self._children)
         self._lists = Lists(door, self._workflows)
         self._past = Past(door, self._workflows)
 
@@ -157,10 +158,10 @@ class WorkflowService:
             event = workflow.event_to(at.instance.state, wanted) if wanted else None
             if event is None:
                 after = rules.saved(at.instance, changes, word)
-            else:
-                before = rules.changed(at.instance, changes)
-                after = await self._advanced(write.ref.space, before, event, word, "", look)
-            return Decided(acts.goes_on(at.instance, at.at, after), at.token)
+                return Decided(acts.goes_on(at.instance, at.at, after), at.token)
+            before = rules.changed(at.instance, changes)
+            after = await self._advanced(write.ref.space, before, event, word, "", look)
+            return await self._told(write.ref.space, at, after, word, look)
 
         return await self._written(write, context, decide, pb.SaveWorkflowStateResponse())
 
@@ -176,8 +177,9 @@ class WorkflowService:
         event = workflow.event_to(fresh.state, wanted) if wanted else None
         if event is not None:
             fresh = rules.advance(fresh, event, word, found.definition)
-        also = found.links(fresh)
-        return Decided(acts.begins(fresh), found.session_token, also, found.demands(also))
+        links = found.links(fresh)
+        also = Following(links, found.demands(links))
+        return Decided(acts.begins(fresh), found.session_token, also)
 
     # -- reading ---------------------------------------------------------------
 
@@ -228,7 +230,7 @@ class WorkflowService:
             after = await self._advanced(
                 write.ref.space, at.instance, request.event, word, request.step, look
             )
-            return Decided(acts.goes_on(at.instance, at.at, after), at.token)
+            return await self._told(write.ref.space, at, after, word, look)
 
         return await self._written(write, context, decide, pb.TransitionResponse())
 
@@ -245,7 +247,8 @@ class WorkflowService:
             after = rules.recorded(at.instance, execution, definition, word)
             key = execution_key(at.instance.key, execution.step, execution.attempt)
             put = Put(EXECUTIONS, key, execution.encode())
-            return Decided(acts.goes_on(at.instance, at.at, after), at.token, (put,))
+            act = acts.goes_on(at.instance, at.at, after)
+            return Decided(act, at.token, Following((put,)))
 
         return await self._written(write, context, decide, pb.RecordExecutionResponse())
 
@@ -263,7 +266,9 @@ class WorkflowService:
             act = acts.taken(at.instance, at.at, node, word, force=request.force)
             return Decided(act, at.token)
 
-        return await self._written(write, context, decide, pb.TakeAuthorityResponse())
+        response = await self._written(write, context, decide, pb.TakeAuthorityResponse())
+        self._door.taken(write.ref.space)
+        return response
 
     async def ReleaseAuthority(
         self, request: pb.ReleaseAuthorityRequest, context: Call
@@ -299,6 +304,14 @@ class WorkflowService:
             definition = await self._workflows.plan_of(space, before, look)
         return rules.advance(before, event, word, definition, step)
 
+    async def _told(
+        self, space: str, at: Standing, after: Instance, word: Word, look: Look
+    ) -> Decided:
+        """An event, with what follows from it for children."""
+        seen = Look(look.call, at.token)
+        also = await self._children.following(space, after, word, seen)
+        return Decided(acts.goes_on(at.instance, at.at, after), at.token, also)
+
     async def _written(
         self, write: Write, context: Call, decide: Decide, response: Response
     ) -> Response:
@@ -314,8 +327,8 @@ class WorkflowService:
             decided.append(last)
             act: Act = last.act
             return Plan(
-                (act.request, *last.also), (*act.conditions, *last.demands), act.level,
-                last.session_token, act.instance.correlation_id,
+                (act.request, *last.also.requests), (*act.conditions, *last.also.demands),
+                act.level, last.session_token, act.instance.correlation_id,
             )  # fmt: skip
 
         done = await self._door.write(asked, plan)
