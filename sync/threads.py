@@ -12,7 +12,7 @@ Invariant: `decode(encode(x)) == x` for all three, and keys of one namespace sor
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, NamedTuple
@@ -118,6 +118,11 @@ class Thread:
 def heads_to(heads: Mapping[str, str]) -> bytes:
     """The fields of a thread that name these newest checkpoints. Raises InvalidValue."""
     return values.join({_HEAD + name: orjson.dumps(id_) for name, id_ in heads.items()})
+
+
+def head_names(namespaces: Iterable[str]) -> tuple[str, ...]:
+    """The fields of a thread that name the newest checkpoints of these namespaces."""
+    return tuple(_HEAD + name for name in sorted(namespaces))
 
 
 def deleting_to() -> bytes:

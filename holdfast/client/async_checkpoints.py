@@ -134,7 +134,7 @@ class AsyncCheckpoints:
         """Threads of a space by their ids, page by page."""
         token = ""
         while True:
-            page = await self._transport.run(self._checkpoints.threads(options, token))
+            page = await self._transport.run(self._checkpoints.of_threads.threads(options, token))
             for found in page.found:
                 yield found
             token = page.next_token
@@ -143,7 +143,7 @@ class AsyncCheckpoints:
 
     async def thread(self, thread: str, **options: Unpack[LoadOptions]) -> Thread:
         """Who advances a thread, and its newest checkpoints. Raises ThreadNotFound."""
-        return await self._transport.run(self._checkpoints.thread(thread, options))
+        return await self._transport.run(self._checkpoints.of_threads.thread(thread, options))
 
     async def take(
         self, thread: str, *, force: bool = False, **options: Unpack[WriteOptions]
@@ -151,16 +151,16 @@ class AsyncCheckpoints:
         """Makes the node of this door the one that advances a thread; the hub decides it. Raises
         PreconditionFailed (AUTHORITY_HELD) while another has it; `force` takes it all the same, and
         what that one did and has not sent yet will wait in the inbox."""
-        return await self._transport.run(self._checkpoints.take(thread, force, options))
+        return await self._transport.run(self._checkpoints.of_threads.take(thread, force, options))
 
     async def release(self, thread: str, **options: Unpack[WriteOptions]) -> None:
         """Gives a thread back, so that another node can take it."""
-        await self._transport.run(self._checkpoints.release(thread, options))
+        await self._transport.run(self._checkpoints.of_threads.release(thread, options))
 
     async def delete_thread(self, thread: str, **options: Unpack[WriteOptions]) -> int:
         """Deletes a thread with all that is in it; how many checkpoints that were."""
-        return await self._transport.run(self._checkpoints.delete(thread, options))
+        return await self._transport.run(self._checkpoints.of_threads.delete(thread, options))
 
     async def prune(self, thread: str, **options: Unpack[PruneOptions]) -> Pruned:
         """Deletes checkpoints that need not stay, or with `dry_run` says which."""
-        return await self._transport.run(self._checkpoints.prune(thread, options))
+        return await self._transport.run(self._checkpoints.of_threads.prune(thread, options))

@@ -134,7 +134,7 @@ class BlockingCheckpoints:
         """Threads of a space by their ids, page by page."""
         token = ""
         while True:
-            page = self._transport.run(self._checkpoints.threads(options, token))
+            page = self._transport.run(self._checkpoints.of_threads.threads(options, token))
             yield from page.found
             token = page.next_token
             if not token:
@@ -142,22 +142,22 @@ class BlockingCheckpoints:
 
     def thread(self, thread: str, **options: Unpack[LoadOptions]) -> Thread:
         """Who advances a thread, and its newest checkpoints. Raises ThreadNotFound."""
-        return self._transport.run(self._checkpoints.thread(thread, options))
+        return self._transport.run(self._checkpoints.of_threads.thread(thread, options))
 
     def take(self, thread: str, *, force: bool = False, **options: Unpack[WriteOptions]) -> Thread:
         """Makes the node of this door the one that advances a thread; the hub decides it. Raises
         PreconditionFailed (AUTHORITY_HELD) while another has it; `force` takes it all the same, and
         what that one did and has not sent yet will wait in the inbox."""
-        return self._transport.run(self._checkpoints.take(thread, force, options))
+        return self._transport.run(self._checkpoints.of_threads.take(thread, force, options))
 
     def release(self, thread: str, **options: Unpack[WriteOptions]) -> None:
         """Gives a thread back, so that another node can take it."""
-        self._transport.run(self._checkpoints.release(thread, options))
+        self._transport.run(self._checkpoints.of_threads.release(thread, options))
 
     def delete_thread(self, thread: str, **options: Unpack[WriteOptions]) -> int:
         """Deletes a thread with all that is in it; how many checkpoints that were."""
-        return self._transport.run(self._checkpoints.delete(thread, options))
+        return self._transport.run(self._checkpoints.of_threads.delete(thread, options))
 
     def prune(self, thread: str, **options: Unpack[PruneOptions]) -> Pruned:
         """Deletes checkpoints that need not stay, or with `dry_run` says which."""
-        return self._transport.run(self._checkpoints.prune(thread, options))
+        return self._transport.run(self._checkpoints.of_threads.prune(thread, options))

@@ -95,5 +95,7 @@ class PruneOptions(WriteOptions, total=False):
     """Those younger than so many seconds."""
     budget: int
     """At most so many bytes, of those that need not stay."""
+    drop: Iterable[tuple[str, str]]
+    """Exactly these go, namespace and id of each, heads too; the rules are not asked."""
     dry_run: bool
     """Only say what would go."""

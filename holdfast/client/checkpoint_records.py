@@ -66,6 +66,8 @@ class PendingWrite:
     data: bytes = field(repr=False)
     tag: str = BYTES
     task_path: str = ""
+    chunks: tuple[bytes, ...] = field(default=(), repr=False, compare=False)
+    """Of one that was loaded: SHA-256 of each MiB of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,3 +143,11 @@ class Pruned:
     kept: int
     freed: int
     """Bytes that were let go at the door."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some of a list, and the token of the next page (empty: this was the last)."""
+
+    found: tuple[Any, ...]
+    next_token: str

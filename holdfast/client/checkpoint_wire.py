@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
+
 from holdfast.client import values, wire
 from holdfast.client.checkpoint_records import (
     Checkpoint,
@@ -43,14 +45,17 @@ def part_to(name: str, part: StatePart) -> pb.StatePart:
 
 
 def write_to(write: PendingWrite) -> pb.PendingWrite:
-    """What a task has written."""
+    """What a task has written; with chunks it has been sent before."""
     return pb.PendingWrite(
         task_id=values.encodable(write.task_id),
         task_path=values.encodable(write.task_path),
         index=write.index,
         channel=values.encodable(write.channel),
         tag=values.encodable(write.tag),
-        data=write.data,
+        data=None if write.chunks else write.data,
+        size=len(write.data),
+        sha256=sha256(write.data).digest(),
+        chunks=write.chunks,
     )
 
 
@@ -94,6 +99,7 @@ def _write_from(message: pb.PendingWrite) -> PendingWrite:
         message.data,
         message.tag,
         message.task_path,
+        () if message.HasField("data") else tuple(message.chunks),
     )
 
 

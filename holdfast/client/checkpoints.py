@@ -11,20 +11,18 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from hashlib import sha256
 from typing import Any
 
 from holdfast.client import checkpoint_wire as nouns
 from holdfast.client import values, wire
 from holdfast.client.call import Call, Steps, method
+from holdfast.client.checkpoint_memory import Memory
 from holdfast.client.checkpoint_options import (
     ListOptions,
     LoadOptions,
-    PlaceOptions,
-    PruneOptions,
     SaveOptions,
     State,
     WriteOptions,
@@ -36,40 +34,27 @@ from holdfast.client.checkpoint_records import (
     STATE,
     Checkpoint,
     CheckpointKind,
+    Page,
     PendingWrite,
-    Pruned,
     StatePart,
-    Thread,
 )
+from holdfast.client.checkpoint_threads import Threads
 from holdfast.client.limits import READ_TIMEOUT_S, WRITE_TIMEOUT_S
 from holdfast.client.session import Session
 from holdfast.client.writes import Writes
 from holdfast.errors import DataLoss, InvalidArgument
 from holdfast.v1 import checkpoint_service_pb2 as pb
-from holdfast.v1 import state_service_pb2 as state
 
 MESSAGE_BYTES = 2 << 20
 """Contents that go with the request itself; what is beyond goes before it, chunk by chunk."""
-
-REMEMBERED = 1_000
-"""Threads whose newest checkpoint is remembered: more than a program works on at once."""
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """Some of a list, and the token of the next page (empty: this was the last)."""
-
-    found: tuple[Any, ...]
-    next_token: str
 
 
 class Checkpoints:
     """Asks for checkpoints and saves them, in the name of the author of `writes`."""
 
     def __init__(self, writes: Writes, session: Session) -> None:
-        self._writes, self._session = writes, session
-        self._seen: OrderedDict[tuple[str, str, str], str] = OrderedDict()
-        self._tokens: OrderedDict[tuple[str, str], int] = OrderedDict()
+        self._memory = Memory(writes, session)
+        self.of_threads = Threads(self._memory)
 
     # -- saving ----------------------------------------------------------------
 
@@ -80,7 +65,7 @@ class Checkpoints:
         """See `AsyncCheckpoints.save_checkpoint`. `copied` are parts by name as they are in the
         checkpoints of these ids."""
         space, namespace = options.get("space", "default"), options.get("namespace", "")
-        parent = self._parent(space, thread, namespace, options)
+        parent = self._memory.parent(space, thread, namespace, options)
         made = {name: _part(name, part) for name, part in _parts(contents, parts).items()}
         request = pb.SaveCheckpointRequest(
             space=values.encodable(space),
@@ -88,16 +73,16 @@ class Checkpoints:
             namespace=values.encodable(namespace),
             id=values.encodable(options.get("id") or new_id(parent)),
             parent_id=values.encodable(parent),
-            token=self._token(space, thread, options),
+            token=self._memory.token(space, thread, options),
             fork=options.get("fork", False),
             kind=nouns.kind_to(options.get("kind", CheckpointKind.AUTO)),
             name=values.encodable(options.get("name", "")),
             metadata_json=values.encode(options.get("metadata", {})),
             schema_version=values.encodable(options.get("schema_version", "")),
             unchanged=map(values.encodable, options.get("unchanged", ())),
-            actor=wire.actor_to(self._writes.author(options.get("actor"))),
-            commit_id=options.get("commit_id") or self._writes.new_id(),
-            session_token=self._session.token(space),
+            actor=self._memory.author(options),
+            commit_id=options.get("commit_id") or self._memory.writes.new_id(),
+            session_token=self._memory.session.token(space),
             correlation_id=values.encodable(options.get("correlation_id", "")),
             copied=[pb.CopiedPart(name=n, checkpoint_id=i) for n, i in (copied or {}).items()],
         )
@@ -109,9 +94,9 @@ class Checkpoints:
         response: pb.SaveCheckpointResponse = yield Call(
             called, request, timeout_s, commit_id=request.commit_id
         )
-        receipt = self._writes.receipt(response.commit)
+        receipt = self._memory.writes.receipt(response.commit)
         saved = nouns.checkpoint_from(space, response.checkpoint)
-        self._remember(saved, response.token)
+        self._memory.remember(saved, response.token)
         return replace(saved, token=response.token, receipt=receipt)
 
     def _send(
@@ -158,23 +143,44 @@ class Checkpoints:
         self, checkpoint: Checkpoint, writes: Iterable[PendingWrite], options: WriteOptions
     ) -> Steps[None]:
         """See `AsyncCheckpoints.put_writes`."""
-        space = checkpoint.space
+        space, made = checkpoint.space, list(writes)
+        if sum(len(write.data) for write in made) > MESSAGE_BYTES:
+            made = yield from self._sent(checkpoint, made, options)
         request = pb.PutWritesRequest(
             space=space,
             thread_id=checkpoint.thread,
             namespace=checkpoint.namespace,
             checkpoint_id=checkpoint.id,
-            token=self._token(space, checkpoint.thread, options),
-            writes=map(nouns.write_to, writes),
-            actor=wire.actor_to(self._writes.author(options.get("actor"))),
-            commit_id=self._writes.new_id(),
-            session_token=self._session.token(space),
+            token=self._memory.token(space, checkpoint.thread, options),
+            writes=map(nouns.write_to, made),
+            actor=self._memory.author(options),
+            commit_id=self._memory.writes.new_id(),
+            session_token=self._memory.session.token(space),
         )
         timeout_s = options.get("timeout_s", WRITE_TIMEOUT_S)
         called = method("CheckpointService.PutWrites")
         response = yield Call(called, request, timeout_s, commit_id=request.commit_id)
-        if response.HasField("commit"):
-            self._writes.receipt(response.commit)
+        self._memory.committed(response)
+
+    def _sent(
+        self, checkpoint: Checkpoint, writes: list[PendingWrite], options: WriteOptions
+    ) -> Steps[list[PendingWrite]]:
+        """The same writes, the chunks of large ones sent ahead."""
+        made: list[PendingWrite] = []
+        for write in writes:
+            part = StatePart.of(write.data)
+            for index in range(len(part.chunks)):
+                start = index * CHUNK_BYTES
+                request = pb.PutChunkRequest(
+                    space=checkpoint.space,
+                    thread_id=checkpoint.thread,
+                    namespace=checkpoint.namespace,
+                    data=write.data[start : start + CHUNK_BYTES],
+                )
+                timeout_s = options.get("timeout_s", WRITE_TIMEOUT_S)
+                yield Call(method("CheckpointService.PutChunk"), request, timeout_s)
+            made.append(replace(write, chunks=part.chunks))
+        return made
 
     # -- loading ---------------------------------------------------------------
 
@@ -189,12 +195,12 @@ class Checkpoints:
             as_of_revision=options.get("as_of", 0),
             metadata_only=options.get("metadata_only", False),
             level=wire.level_to(options.get("level")),
-            session_token=self._session.token(space),
+            session_token=self._memory.session.token(space),
         )
         timeout_s = options.get("timeout_s", READ_TIMEOUT_S)
         called = method("CheckpointService.LoadCheckpoint")
         response: pb.LoadCheckpointResponse = yield Call(called, request, timeout_s)
-        self._learn(space, response.answer)
+        self._memory.learn(space, response.answer)
         found = nouns.checkpoint_from(space, response.checkpoint)
         if not request.metadata_only:
             parts = dict(found.parts)
@@ -205,16 +211,29 @@ class Checkpoints:
                         data += yield from self.chunk(found, name, index, timeout_s)
                     parts[name] = replace(part, data=bytes(data))
                 _check(found, name, parts[name])
-            found = replace(found, parts=parts)
+            writes = yield from self._written(found, timeout_s)
+            found = replace(found, parts=parts, writes=writes)
             if not id_ and not request.as_of_revision:
-                self._remember(found, 0)
+                self._memory.remember(found)
         return replace(found, answer=wire.answer_from(response.answer))
+
+    def _written(self, found: Checkpoint, timeout_s: float) -> Steps[tuple[PendingWrite, ...]]:
+        """The writes, with the bytes of those that did not fit the answer."""
+        writes: list[PendingWrite] = []
+        for write in found.writes:
+            data = bytearray(write.data)
+            for wanted in write.chunks:
+                data += yield from self._chunk(found, wanted, timeout_s)
+            writes.append(replace(write, data=bytes(data)))
+        return tuple(writes)
 
     def chunk(
         self, found: Checkpoint, name: str, index: int, timeout_s: float = READ_TIMEOUT_S
     ) -> Steps[bytes]:
         """One chunk of a part. Raises DataLoss if it is not what its hash says."""
-        wanted = found.parts[name].chunks[index]
+        return self._chunk(found, found.parts[name].chunks[index], timeout_s)
+
+    def _chunk(self, found: Checkpoint, wanted: bytes, timeout_s: float) -> Steps[bytes]:
         request = pb.ReadChunkRequest(
             space=found.space,
             thread_id=found.thread,
@@ -225,7 +244,7 @@ class Checkpoints:
         called = method("CheckpointService.ReadChunk")
         response: pb.ReadChunkResponse = yield Call(called, request, timeout_s)
         if sha256(response.data).digest() != wanted:
-            raise DataLoss("BLOB_DAMAGED", f"a chunk of {name!r} of {found.id} is another")
+            raise DataLoss("BLOB_DAMAGED", f"a chunk of checkpoint {found.id} is another")
         return response.data
 
     def page(self, thread: str, options: ListOptions, token: str) -> Steps[Page]:
@@ -242,7 +261,7 @@ class Checkpoints:
             page_size=options.get("page_size", 0),
             page_token=token,
             level=wire.level_to(options.get("level")),
-            session_token=self._session.token(space),
+            session_token=self._memory.session.token(space),
         )
         namespace = options.get("namespace", "")
         if namespace is not None:
@@ -250,138 +269,12 @@ class Checkpoints:
         timeout_s = options.get("timeout_s", READ_TIMEOUT_S)
         called = method("CheckpointService.ListCheckpoints")
         response: pb.ListCheckpointsResponse = yield Call(called, request, timeout_s)
-        self._learn(space, response.answer)
-        found = tuple(nouns.checkpoint_from(space, each) for each in response.checkpoints)
-        return Page(found, response.next_page_token)
-
-    # -- threads ---------------------------------------------------------------
-
-    def threads(self, options: PlaceOptions, token: str) -> Steps[Page]:
-        """See `AsyncCheckpoints.threads`."""
-        space = options.get("space", "default")
-        request = pb.ListThreadsRequest(
-            space=values.encodable(space),
-            page_token=token,
-            session_token=self._session.token(space),
-        )
-        timeout_s = options.get("timeout_s", READ_TIMEOUT_S)
-        called = method("CheckpointService.ListThreads")
-        response: pb.ListThreadsResponse = yield Call(called, request, timeout_s)
-        self._learn(space, response.answer)
-        found = tuple(nouns.thread_from(space, each) for each in response.threads)
-        return Page(found, response.next_page_token)
-
-    def thread(self, thread: str, options: LoadOptions) -> Steps[Thread]:
-        """See `AsyncCheckpoints.thread`."""
-        space = options.get("space", "default")
-        request = pb.GetThreadRequest(
-            space=values.encodable(space),
-            thread_id=values.encodable(thread),
-            level=wire.level_to(options.get("level")),
-            session_token=self._session.token(space),
-        )
-        timeout_s = options.get("timeout_s", READ_TIMEOUT_S)
-        called = method("CheckpointService.GetThread")
-        response: pb.GetThreadResponse = yield Call(called, request, timeout_s)
-        self._learn(space, response.answer)
-        return nouns.thread_from(space, response.thread)
-
-    def take(self, thread: str, force: bool, options: WriteOptions) -> Steps[Thread]:
-        """See `AsyncCheckpoints.take`."""
-        space = options.get("space", "default")
-        request = pb.TakeThreadRequest(
-            space=values.encodable(space),
-            thread_id=values.encodable(thread),
-            force=force,
-            actor=wire.actor_to(self._writes.author(options.get("actor"))),
-            session_token=self._session.token(space),
-        )
-        response = yield self._acting("TakeThread", request, options)
-        if response.HasField("commit"):
-            self._writes.receipt(response.commit)
-        found = nouns.thread_from(space, response.thread)
-        _keep(self._tokens, (space, thread), found.token)
-        return found
-
-    def release(self, thread: str, options: WriteOptions) -> Steps[None]:
-        """See `AsyncCheckpoints.release`."""
-        space = options.get("space", "default")
-        request = pb.ReleaseThreadRequest(
-            space=values.encodable(space),
-            thread_id=values.encodable(thread),
-            token=self._token(space, thread, options),
-            actor=wire.actor_to(self._writes.author(options.get("actor"))),
-            session_token=self._session.token(space),
-        )
-        response = yield self._acting("ReleaseThread", request, options)
-        self._tokens.pop((space, thread), None)
-        self._writes.receipt(response.commit)
-
-    def delete(self, thread: str, options: WriteOptions) -> Steps[int]:
-        """See `AsyncCheckpoints.delete_thread`."""
-        space = options.get("space", "default")
-        request = pb.DeleteThreadRequest(
-            space=values.encodable(space),
-            thread_id=values.encodable(thread),
-            token=self._token(space, thread, options),
-            actor=wire.actor_to(self._writes.author(options.get("actor"))),
-            session_token=self._session.token(space),
-        )
-        response = yield self._acting("DeleteThread", request, options)
-        if response.HasField("commit"):
-            self._writes.receipt(response.commit)
-        self._tokens.pop((space, thread), None)
-        for key in [key for key in self._seen if key[:2] == (space, thread)]:
-            del self._seen[key]
-        return int(response.checkpoints)
-
-    def prune(self, thread: str, options: PruneOptions) -> Steps[Pruned]:
-        """See `AsyncCheckpoints.prune`."""
-        space, ttl_s = options.get("space", "default"), options.get("ttl_s")
-        policy = pb.PrunePolicy(
-            last=options.get("last"),
-            daily=options.get("daily"),
-            ttl_ms=None if ttl_s is None else round(ttl_s * 1_000),
-            budget=options.get("budget"),
-        )
-        request = pb.PruneThreadRequest(
-            space=values.encodable(space),
-            thread_id=values.encodable(thread),
-            policy=policy,
-            dry_run=options.get("dry_run", False),
-            token=self._token(space, thread, options),
-            actor=wire.actor_to(self._writes.author(options.get("actor"))),
-            session_token=self._session.token(space),
-        )
-        response = yield self._acting("PruneThread", request, options)
-        if response.HasField("commit"):
-            self._writes.receipt(response.commit)
-        gone = tuple((each.namespace, each.checkpoint_id) for each in response.gone)
-        return Pruned(gone, int(response.kept), int(response.freed))
-
-    # -- what they share -------------------------------------------------------
-
-    def _acting(self, name: str, request: Any, options: WriteOptions) -> Call:
-        timeout_s = options.get("timeout_s", WRITE_TIMEOUT_S)
-        return Call(method(f"CheckpointService.{name}"), request, timeout_s)
-
-    def _learn(self, space: str, answer: state.Answer) -> None:
-        seen = wire.context_from(answer.context) if answer.HasField("context") else None
-        self._session.learn(space, answer.session_token, seen)
-
-    def _remember(self, found: Checkpoint, token: int) -> None:
-        _keep(self._seen, (found.space, found.thread, found.namespace), found.id)
-        if token:
-            _keep(self._tokens, (found.space, found.thread), token)
-
-    def _token(self, space: str, thread: str, options: WriteOptions) -> int:
-        return options.get("token", self._tokens.get((space, thread), 0))
-
-    def _parent(self, space: str, thread: str, namespace: str, options: SaveOptions) -> str:
-        if "parent" not in options:
-            return self._seen.get((space, thread, namespace), "")
-        parent = options["parent"]
-        return parent.id if isinstance(parent, Checkpoint) else parent or ""
+        self._memory.learn(space, response.answer)
+        found = [nouns.checkpoint_from(space, each) for each in response.checkpoints]
+        for n, one in enumerate(found):
+            if any(write.chunks for write in one.writes):
+                found[n] = replace(one, writes=(yield from self._written(one, timeout_s)))
+        return Page(tuple(found), response.next_page_token)
 
 
 def new_id(after: str = "") -> str:
@@ -399,13 +292,6 @@ def new_id(after: str = "") -> str:
 def chunks_of(part: StatePart) -> Iterator[int]:
     """The places of a part's chunks."""
     return iter(range(len(part.chunks)))
-
-
-def _keep(kept: OrderedDict[Any, Any], key: Any, value: Any) -> None:
-    kept[key] = value
-    kept.move_to_end(key)
-    if len(kept) > REMEMBERED:
-        kept.popitem(last=False)
 
 
 def _parts(contents: State | None, parts: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -111,6 +111,9 @@ class PendingWrite(_message.Message):
     CHANNEL_FIELD_NUMBER: _builtins.int
     TAG_FIELD_NUMBER: _builtins.int
     DATA_FIELD_NUMBER: _builtins.int
+    SIZE_FIELD_NUMBER: _builtins.int
+    SHA256_FIELD_NUMBER: _builtins.int
+    CHUNKS_FIELD_NUMBER: _builtins.int
     task_id: _builtins.str
     """The task."""
     task_path: _builtins.str
@@ -122,7 +125,15 @@ class PendingWrite(_message.Message):
     tag: _builtins.str
     """What the bytes are."""
     data: _builtins.bytes
-    """The bytes; at most 1 MiB."""
+    """The bytes; absent: not in this message. See ReadChunk."""
+    size: _builtins.int
+    """Their length."""
+    sha256: _builtins.bytes
+    """Their SHA-256."""
+    @_builtins.property
+    def chunks(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """SHA-256 of each MiB of them; none if they are at most 1 KiB."""
+
     def __init__(
         self,
         *,
@@ -131,13 +142,18 @@ class PendingWrite(_message.Message):
         index: _builtins.int = ...,
         channel: _builtins.str = ...,
         tag: _builtins.str = ...,
-        data: _builtins.bytes = ...,
+        data: _builtins.bytes | None = ...,
+        size: _builtins.int = ...,
+        sha256: _builtins.bytes = ...,
+        chunks: _abc.Iterable[_builtins.bytes] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_data", b"_data", "data", b"data"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel", b"channel", "data", b"data", "index", b"index", "tag", b"tag", "task_id", b"task_id", "task_path", b"task_path"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_data", b"_data", "channel", b"channel", "chunks", b"chunks", "data", b"data", "index", b"index", "sha256", b"sha256", "size", b"size", "tag", b"tag", "task_id", b"task_id", "task_path", b"task_path"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__data: _TypeAlias = _typing.Literal["data"]  # noqa: Y015
+    _WhichOneofArgType__data: _TypeAlias = _typing.Literal["_data", b"_data"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__data) -> _WhichOneofReturnType__data | None: ...
 
 Global___PendingWrite: _TypeAlias = PendingWrite  # noqa: Y015
 
@@ -956,7 +972,9 @@ class PutWritesRequest(_message.Message):
     """Token of the session, or empty."""
     @_builtins.property
     def writes(self) -> _containers.RepeatedCompositeFieldContainer[Global___PendingWrite]:
-        """Of one task, at most 1,000."""
+        """Of one task, at most 1,000: with their data; or, where that was stored
+        before by PutChunk, with size, sha256 and chunks.
+        """
 
     @_builtins.property
     def actor(self) -> _record_pb2.Actor:
@@ -1275,6 +1293,7 @@ class PruneThreadRequest(_message.Message):
     TOKEN_FIELD_NUMBER: _builtins.int
     ACTOR_FIELD_NUMBER: _builtins.int
     SESSION_TOKEN_FIELD_NUMBER: _builtins.int
+    DROP_FIELD_NUMBER: _builtins.int
     space: _builtins.str
     """Name of the space."""
     thread_id: _builtins.str
@@ -1293,6 +1312,10 @@ class PruneThreadRequest(_message.Message):
     def actor(self) -> _record_pb2.Actor:
         """Who prunes."""
 
+    @_builtins.property
+    def drop(self) -> _containers.RepeatedCompositeFieldContainer[Global___ThreadHead]:
+        """Exactly these go, whatever the policy, heads too; none: the policy decides."""
+
     def __init__(
         self,
         *,
@@ -1303,10 +1326,11 @@ class PruneThreadRequest(_message.Message):
         token: _builtins.int = ...,
         actor: _record_pb2.Actor | None = ...,
         session_token: _builtins.bytes = ...,
+        drop: _abc.Iterable[Global___ThreadHead] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "policy", b"policy"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "dry_run", b"dry_run", "policy", b"policy", "session_token", b"session_token", "space", b"space", "thread_id", b"thread_id", "token", b"token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "drop", b"drop", "dry_run", b"dry_run", "policy", b"policy", "session_token", b"session_token", "space", b"space", "thread_id", b"thread_id", "token", b"token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

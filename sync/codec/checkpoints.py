@@ -50,6 +50,13 @@ def part_to(name: str, part: Part, data: bytes | None = None) -> pb.StatePart:
     )
 
 
+def write_from(message: pb.PendingWrite) -> Part:
+    """What was written, by its data or by what is said of it. Raises InvalidManifest."""
+    if message.HasField("data"):
+        return described(message.data, message.tag)
+    return Part(message.tag, message.size, message.sha256, b"", tuple(message.chunks))
+
+
 def checkpoint_to(
     place: Place, id_: str, found: Checkpoint, record: record_pb2.Record | None,
     data: Mapping[str, bytes] | None = None, *, bare: bool = False,
@@ -96,9 +103,10 @@ def writes_to(task_id: str, found: TaskWrites, data: Mapping[int, bytes]) -> lis
     return [
         pb.PendingWrite(
             task_id=task_id, task_path=found.path, index=n, channel=found.channels[n],
-            tag=found.parts[n].tag, data=data[n],
+            tag=part.tag, data=data.get(n), size=part.size, sha256=part.hash,
+            chunks=part.chunks,
         )
-        for n in sorted(found.parts)
+        for n, part in sorted(found.parts.items())
     ]  # fmt: skip
 
 

@@ -102,16 +102,18 @@ class Loading:
         found: list[pb.PendingWrite] = []
         room = Room()
         for task, writes in (await self._threads.writes(space, place, id_, call)).items():
-            if not room.takes(sum(part.size for part in writes.parts.values())):
-                message = f"what tasks have written after {id_} is more than one answer holds"
-                raise ThreadRefused("MESSAGE_TOO_LARGE", message)
-            found += convert.writes_to(task, writes, await self._bytes(space, place, writes))
+            data = await self._bytes(space, place, writes, room)
+            found += convert.writes_to(task, writes, data)
         return found
 
-    async def _bytes(self, space: str, place: Place, writes: TaskWrites) -> Mapping[int, bytes]:
+    async def _bytes(
+        self, space: str, place: Place, writes: TaskWrites, room: Room
+    ) -> Mapping[int, bytes]:
+        """The bytes of the writes that fit one message."""
         return {
             n: await self._contents.part(space, place.thread, part)
             for n, part in writes.parts.items()
+            if not part.chunks or (part.size <= ANSWER_BYTES and room.takes(part.size))
         }
 
     async def chunk(self, request: pb.ReadChunkRequest, call: Call) -> pb.ReadChunkResponse:

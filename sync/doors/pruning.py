@@ -25,11 +25,22 @@ from sync.doors.contents import Contents
 from sync.doors.door import Asked, Call, Door, Plan
 from sync.doors.threads import Threads, checked
 from sync.pruning import Step
-from sync.reduce import Delete
-from sync.threads import Checkpoint, Place, checkpoint_from, place_of, writes_from
+from sync.reduce import Delete, Patch, Request
+from sync.threads import (
+    Checkpoint,
+    Place,
+    checkpoint_from,
+    head_names,
+    heads_to,
+    place_of,
+    writes_from,
+)
 
 DELETED_AT_ONCE = 500
 """Records in one commit."""
+
+Key = tuple[Place, str]
+"""A checkpoint: its line and its id."""
 
 
 class Pruning:
@@ -47,14 +58,7 @@ class Pruning:
         at.shown(self._door.node(), request.token)
         found = await self._all(space, place, call, token)
         writes = await self._writes(space, place, call, token)
-        policy, now_ms = convert.policy_from(request.policy), self._door.now_ms()
-        stays: set[str] = set()
-        for namespace in {where.namespace for where, _ in found}:
-            line = {key: one for key, one in found.items() if key[0].namespace == namespace}
-            heads = at.thread.heads.get(namespace, "")
-            kept = pruning.kept([_step(id_, one) for (_, id_), one in line.items()], policy, now_ms)
-            stays |= {where.key(id_) for where, id_ in line if id_ in kept or id_ == heads}
-        gone = sorted(key for key in found if key[0].key(key[1]) not in stays)
+        gone = self._gone(request, found, at.thread.heads)
         told = pb.PruneThreadResponse(
             gone=[pb.ThreadHead(namespace=p.namespace, checkpoint_id=id_) for p, id_ in gone],
             kept=len(found) - len(gone),
@@ -62,16 +66,19 @@ class Pruning:
         if request.dry_run:
             return told
         doomed = [p.key(id_) for p, id_ in gone]
+        heads = _heads_after(at.thread.heads, found, gone)
         names = [(CHECKPOINTS, key) for key in doomed]
         names += [(WRITES, key) for key in writes if key.rpartition("/")[0] in set(doomed)]
         asked = Asked(space, call, request.actor, (THREADS, place.thread), session_token=token)
         for start in range(0, len(names), DELETED_AT_ONCE):
-            group = names[start : start + DELETED_AT_ONCE]
+            group: list[Request] = [Delete(*n) for n in names[start : start + DELETED_AT_ONCE]]
+            if not start and heads is not None:
+                group.insert(0, heads)
 
-            async def decide(group: Sequence[tuple[str, str]] = group) -> Plan:
+            async def decide(group: Sequence[Request] = group) -> Plan:
                 at, _ = await self._threads.need(space, place, call, token)
                 shown = at.shown(self._door.node(), request.token)
-                return Plan(tuple(Delete(*name) for name in group), shown, session_token=token)
+                return Plan(tuple(group), shown, session_token=token)
 
             told.commit.CopyFrom((await self._door.write(asked, decide)).commit)
         needed = {name for key, one in found.items() if key not in set(gone) for name in one.blobs}
@@ -80,9 +87,26 @@ class Pruning:
         told.freed = await let_go(self._contents.blobs, space, place.thread, frozenset(needed))
         return told
 
+    def _gone(
+        self, request: pb.PruneThreadRequest, found: Mapping[Key, Checkpoint],
+        heads: Mapping[str, str],
+    ) -> list[Key]:  # fmt: skip
+        """What is to go: what was named, or what the policy does not keep."""
+        if request.drop:
+            named = {(each.namespace, each.checkpoint_id) for each in request.drop}
+            return sorted(key for key in found if (key[0].namespace, key[1]) in named)
+        policy, now_ms = convert.policy_from(request.policy), self._door.now_ms()
+        gone: list[Key] = []
+        for namespace in {where.namespace for where, _ in found}:
+            line = {key: one for key, one in found.items() if key[0].namespace == namespace}
+            steps = [_step(id_, one) for (_, id_), one in line.items()]
+            kept = pruning.kept(steps, policy, now_ms) | {heads.get(namespace, "")}
+            gone += [key for key in line if key[1] not in kept]
+        return sorted(gone)
+
     async def _all(
         self, space: str, place: Place, call: Call, token: bytes
-    ) -> dict[tuple[Place, str], Checkpoint]:
+    ) -> dict[Key, Checkpoint]:
         rows = await self._threads.all_of(space, CHECKPOINTS, f"{place.thread}/", call, token)
         return {place_of(row.key): checkpoint_from(row.value) for row in rows}
 
@@ -91,6 +115,21 @@ class Pruning:
     ) -> Mapping[str, set[bytes]]:
         rows = await self._threads.all_of(space, WRITES, f"{place.thread}/", call, token)
         return {row.key: writes_from(row.value).blobs for row in rows}
+
+
+def _heads_after(
+    heads: Mapping[str, str], found: Mapping[Key, Checkpoint], gone: Sequence[Key]
+) -> Request | None:
+    """What becomes of heads that go: the newest that is left of the namespace is one then."""
+    left: dict[str, str] = {}
+    for where, id_ in found.keys() - set(gone):
+        left[where.namespace] = max(id_, left.get(where.namespace, ""))
+    ended = {where.namespace for where, id_ in gone if heads.get(where.namespace) == id_}
+    if not ended:
+        return None
+    thread = gone[0][0].thread
+    moved = heads_to({name: left[name] for name in ended if name in left})
+    return Patch(THREADS, thread, moved, head_names(ended - left.keys()))
 
 
 def _step(id_: str, one: Checkpoint) -> Step:

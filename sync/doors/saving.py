@@ -162,7 +162,7 @@ class Saving:
                 pieces += _pieces(message.data, part, upon)
             else:
                 stored |= set(part.chunks) - set(upon.chunks if upon else ())
-        await self._check_stored(save, stored)
+        await self._check_stored(save.space, save.place, stored)
         size = await self._contents.put(save.space, save.place.thread, pieces)
         return Checkpoint(
             parts,
@@ -185,12 +185,12 @@ class Saving:
             raise no_checkpoint(save.place, missing[0])
         return {name: _unchanged(known[id_].parts, name) for name, id_ in wanted.items()}
 
-    async def _check_stored(self, save: _Save, names: set[bytes]) -> None:
+    async def _check_stored(self, space: str, place: Place, names: set[bytes]) -> None:
         """Notes that chunks are needed which are to be here already. Raises ThreadRefused."""
         wanted = sorted(names)
         for start in range(0, len(wanted), MAX_NAMES):
             group = wanted[start : start + MAX_NAMES]
-            there = await self._contents.blobs.use(save.space, save.place.thread, group)
+            there = await self._contents.blobs.use(space, place.thread, group)
             missing = [name for name in group if name not in there]
             if missing:
                 message = f"chunk {missing[0].hex()} is not here"
@@ -245,7 +245,7 @@ class Saving:
         self._door.state.named(request.actor)
         place = Place(request.thread_id, request.namespace)
         space = checked(request.space, place)
-        task, told, pieces = _told(request.writes)
+        task, told, pieces, stored = _told(request.writes)
         key = place.writes_prefix(request.checkpoint_id) + quoted(task)
         names = [(THREADS, place.thread), (CHECKPOINTS, place.key(request.checkpoint_id))]
         kept = False
@@ -265,6 +265,7 @@ class Saving:
             if before is not None and after == writes_from(before.value):
                 raise _Nothing
             if not kept:
+                await self._check_stored(space, place, stored)
                 await self._contents.put(space, place.thread, pieces)
                 kept = True
             seen = (
@@ -307,18 +308,23 @@ def _pieces(data: bytes, part: Part, upon: Part | None) -> list[Piece]:
     ]
 
 
-def _told(messages: Sequence[pb.PendingWrite]) -> tuple[str, TaskWrites, list[Piece]]:
-    """The task, what it has written, and the chunks of that. Raises BadRequest."""
+def _told(
+    messages: Sequence[pb.PendingWrite],
+) -> tuple[str, TaskWrites, list[Piece], set[bytes]]:
+    """The task, what it has written, the chunks of that, and those that are to be here already.
+    Raises BadRequest, InvalidManifest."""
     tasks = {message.task_id for message in messages}
     if len(tasks) != 1:
         raise BadRequest("MALFORMED_REQUEST", "writes: of one task, and at least one")
     pieces: list[Piece] = []
+    stored: set[bytes] = set()
     found = TaskWrites(messages[0].task_path, {}, {})
     for message in messages:
-        part = convert.part_from(pb.StatePart(tag=message.tag, data=message.data))
-        if len(part.chunks) > 1:
-            raise BadRequest("MALFORMED_REQUEST", f"a write has at most {chains.CHUNK_BYTES} bytes")
-        pieces += _pieces(message.data, part, None)
+        part = convert.write_from(message)
+        if message.HasField("data"):
+            pieces += _pieces(message.data, part, None)
+        else:
+            stored |= set(part.chunks)
         one = TaskWrites("", {message.index: message.channel}, {message.index: part})
         found = found.joined(one)
-    return tasks.pop(), replace(found, path=messages[0].task_path), pieces
+    return tasks.pop(), replace(found, path=messages[0].task_path), pieces, stored
