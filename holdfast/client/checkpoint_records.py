@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from hashlib import sha256
-from typing import Any
+from typing import Any, NamedTuple
 
 from holdfast.client.commits import Receipt
 from holdfast.client.records import Actor, Answer, Version
@@ -114,6 +114,15 @@ class Checkpoint:
         if part.tag == JSON and part.data is not None:
             return decode_any(part.data.decode())
         return part.data
+
+
+class CheckpointName(NamedTuple):
+    """A checkpoint by its name alone, where nothing else of it is needed."""
+
+    space: str
+    thread: str
+    namespace: str
+    id: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,7 @@ from holdfast.client.checkpoint_records import (
     STATE,
     Checkpoint,
     CheckpointKind,
+    CheckpointName,
     Page,
     PendingWrite,
     StatePart,
@@ -47,6 +48,9 @@ from holdfast.v1 import checkpoint_service_pb2 as pb
 
 MESSAGE_BYTES = 2 << 20
 """Contents that go with the request itself; what is beyond goes before it, chunk by chunk."""
+
+
+Named = Checkpoint | CheckpointName
 
 
 class Checkpoints:
@@ -140,7 +144,7 @@ class Checkpoints:
             made[name] = replace(part, data=None)
 
     def put_writes(
-        self, checkpoint: Checkpoint, writes: Iterable[PendingWrite], options: WriteOptions
+        self, checkpoint: Named, writes: Iterable[PendingWrite], options: WriteOptions
     ) -> Steps[None]:
         """See `AsyncCheckpoints.put_writes`."""
         space, made = checkpoint.space, list(writes)
@@ -163,7 +167,7 @@ class Checkpoints:
         self._memory.committed(response)
 
     def _sent(
-        self, checkpoint: Checkpoint, writes: list[PendingWrite], options: WriteOptions
+        self, checkpoint: Named, writes: list[PendingWrite], options: WriteOptions
     ) -> Steps[list[PendingWrite]]:
         """The same writes, the chunks of large ones sent ahead."""
         made: list[PendingWrite] = []
