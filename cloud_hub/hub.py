@@ -163,7 +163,7 @@ class Hub:
         database = "postgresql" if self.settings.database else "sqlite"
         conflicts = ConflictService(self.driver, reads, self.state)
         door = Door(
-            self.state, conflicts, lambda: HUB, self.clock.wall_ms,
+            self.state, lambda: HUB, self.clock.wall_ms,
             self._took_authority,
         )  # fmt: skip
         self.attention = Attention(self._asked, Errands(door).run)

@@ -189,8 +189,7 @@ class EdgeAgent:
         )
 
     def _door(self, state: StateService) -> Door:
-        conflicts = ConflictService(self._inbox, state)
-        return Door(state, conflicts, self._node, self._unix_ms, self._took_authority)
+        return Door(state, self._node, self._unix_ms, self._took_authority)
 
     async def start(self) -> None:
         """Makes the files agree, then listens. Raises SocketUnusable, HostError."""
@@ -262,9 +261,9 @@ class EdgeAgent:
         """A server of its own at each socket, so that it is known which one was opened."""
         _clear(path)
         server = grpc.aio.server(options=server_options(max_connection_age_ms=None))
-        door = self._door(state)
+        door, conflicts = self._door(state), ConflictService(self._inbox, state)
         checkpoints = CheckpointService(door, self.carrier.contents, self.files.new_id)
-        servicers = (state, door.conflicts, WorkflowService(door), checkpoints, self._edge)
+        servicers = (state, conflicts, WorkflowService(door), checkpoints, self._edge)
         for (name, file), servicer in zip(_SERVICES.items(), servicers, strict=True):
             add_service(server, file.services_by_name[name], servicer, self._refused)
         add_health(server, self._health)

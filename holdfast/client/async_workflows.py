@@ -21,6 +21,7 @@ from holdfast.client.workflows import (
     LookOptions,
     ReadOptions,
     Workflows,
+    check_damaged,
 )
 
 
@@ -83,14 +84,17 @@ class AsyncWorkflows:
     # -- more ----------------------------------------------------------------------------------
 
     async def list(self, **options: Unpack[FilterOptions]) -> AsyncIterator[Workflow]:
-        """Workflows in the order of their ids, page by page, also those that have ended."""
-        token = ""
+        """Workflows in the order of their ids, page by page, also those that have ended. If there
+        are some that cannot be read, it raises DataLoss in the end, which names them."""
+        token, damaged = "", list[str]()
         while True:
             page = await self._transport.run(self._workflows.page(token, options))
             for found in page.workflows:
                 yield found
             token = page.next_token
+            damaged += page.damaged
             if not token:
+                check_damaged(damaged)
                 return
 
     async def create(self, workflow_id: str, **options: Unpack[BeginOptions]) -> Workflow:

@@ -22,6 +22,7 @@ from holdfast.client.workflows import (
     LookOptions,
     ReadOptions,
     Workflows,
+    check_damaged,
 )
 
 
@@ -81,13 +82,16 @@ class BlockingWorkflows:
     # -- more ----------------------------------------------------------------------------------
 
     def list(self, **options: Unpack[FilterOptions]) -> Iterator[Workflow]:
-        """Workflows in the order of their ids, page by page, also those that have ended."""
-        token = ""
+        """Workflows in the order of their ids, page by page, also those that have ended. If there
+        are some that cannot be read, it raises DataLoss in the end, which names them."""
+        token, damaged = "", list[str]()
         while True:
             page = self._transport.run(self._workflows.page(token, options))
             yield from page.workflows
             token = page.next_token
+            damaged += page.damaged
             if not token:
+                check_damaged(damaged)
                 return
 
     def create(self, workflow_id: str, **options: Unpack[BeginOptions]) -> Workflow:

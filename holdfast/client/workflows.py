@@ -25,6 +25,7 @@ from holdfast.client.workflow_records import (
     WorkflowHistoryEntry,
 )
 from holdfast.client.writes import Writes
+from holdfast.errors import DataLoss
 from holdfast.v1 import state_service_pb2 as state
 from holdfast.v1 import workflow_service_pb2 as pb
 
@@ -126,6 +127,14 @@ class WorkflowPage:
 
     workflows: tuple[Workflow, ...]
     next_token: str
+    damaged: tuple[str, ...] = ()
+    """Keys of those that cannot be read."""
+
+
+def check_damaged(keys: list[str]) -> None:
+    """Raises DataLoss, naming workflows that a list could not tell of."""
+    if keys:
+        raise DataLoss("WORKFLOW_DAMAGED", f"not what their hashes say: {', '.join(keys[:20])}")
 
 
 class Workflows:
@@ -287,7 +296,7 @@ class Workflows:
         response: pb.ListWorkflowsResponse = yield _read("ListWorkflows", request, options)
         self._learn(space, response.answer)
         found = tuple(nouns.workflow_from(space, each) for each in response.workflows)
-        return WorkflowPage(found, response.next_page_token)
+        return WorkflowPage(found, response.next_page_token, tuple(response.damaged))
 
     def history(self, id_: str, limit: int, options: ReadOptions) -> Steps[WorkflowHistory]:
         """See `AsyncWorkflows.history`."""

@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any, Protocol
 
-from holdfast.v1 import conflict_service_pb2 as conflict
 from holdfast.v1 import record_pb2
 from holdfast.v1 import state_service_pb2 as pb
 from sync.codec import requests as convert
@@ -94,15 +93,6 @@ class State(Protocol):
 
     def page_token(self, key: str) -> str:
         """Where a list goes on after a key."""
-
-
-class Conflicts(Protocol):
-    """ConflictService as both daemons have it."""
-
-    async def ListConflicts(
-        self, request: conflict.ListConflictsRequest, context: Call
-    ) -> conflict.ListConflictsResponse:
-        """Reads a page of conflicts, newest first."""
 
 
 class Refused(Exception):
@@ -205,11 +195,10 @@ class _Known:
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """A daemon's services, with what else one beside them has to know of the node: `node` is its
-    name as a holder of authority (see sync.authority), `now_ms` its time, for people."""
+    """A daemon's StateService, with what else a service beside it has to know of the node: `node`
+    is its name as a holder of authority (see sync.authority), `now_ms` its time, for people."""
 
     state: State
-    conflicts: Conflicts
     node: Callable[[], str]
     now_ms: Callable[[], int]
     taken: Callable[[str], None] = lambda _space: None

@@ -26,7 +26,7 @@ from sync.doors.door import Door
 from sync.doors.workflow_reads import Look, Standing, Workflows
 from sync.reduce import Put, Request
 from sync.work_keys import asked_key, id_and_incarnation
-from sync.workflow_instances import Instance
+from sync.workflow_instances import Damaged, Instance
 from sync.workflow_requests import ParentTold
 from sync.workflow_rules import Word
 
@@ -106,7 +106,10 @@ class Children:
     async def _child(
         self, space: str, key: str, told: ParentTold, look: Look, room: int
     ) -> Following:
-        child = await self._workflows.find(Ref(space, *id_and_incarnation(key)), look)
+        try:
+            child = await self._workflows.find(Ref(space, *id_and_incarnation(key)), look)
+        except Damaged:
+            child = None  # whoever restores it finds what it was asked
         if child is not None:
             at = child.instance
             if at.ended or at.on_parent.get(told.event, rules.IGNORE) == rules.IGNORE:

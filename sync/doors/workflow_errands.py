@@ -20,6 +20,7 @@ from sync.doors.workflow_reads import Look, StaleAuthority, Standing, Workflows,
 from sync.reduce import Delete
 from sync.work_keys import InvalidKey, id_and_incarnation
 from sync.workflow_definitions import InvalidWorkflow
+from sync.workflow_instances import Damaged
 from sync.workflow_requests import request_from
 
 PAGE = 100
@@ -49,7 +50,7 @@ class Errands:
             for found in page.records:
                 try:
                     done += await self._carried(space, found.key)
-                except (_Gone, StaleAuthority):
+                except (_Gone, StaleAuthority, Damaged):
                     continue
                 except Exception as error:  # noqa: BLE001 - whatever it is, the others go on
                     failed = failed or error

@@ -17,18 +17,18 @@ from typing import Any
 
 import orjson
 
-from holdfast.v1 import conflict_service_pb2 as conflict
 from holdfast.v1 import record_pb2
 from holdfast.v1 import state_service_pb2 as state
 from holdfast.v1 import workflow_service_pb2 as pb
-from sync import values
+from sync import inbox, values
 from sync.authority import MEMBER, WORKFLOWS, authority_of
 from sync.codec import workflows as codec
-from sync.codec.requests import BadRequest
+from sync.codec.requests import BadRequest, actor_to
 from sync.codec.workflows import Ref
 from sync.commit import Version
 from sync.doors.door import Call, Door, Found
 from sync.doors.workflow_reads import Look, Standing, WorkflowNotFound, Workflows, standing_of
+from sync.names import inbox_of
 from sync.position import parse_number
 from sync.workflow_instances import last_from
 
@@ -38,8 +38,9 @@ DEFAULT_PAGE = 100
 MAX_STEPS = 10_000
 """Acts added up to one state: a second of work, and more than most workflows ever have."""
 
-MAX_CONFLICT_PAGES = 20
-"""Looked through for the conflicts of one workflow."""
+MAX_SCAN = 10_000
+MAX_INBOX_PAGES = 20
+"""Looked through for what was refused of one workflow: the inbox has what was refused of all."""
 
 EVERYTHING = (1 << 63) - 1
 
@@ -173,15 +174,15 @@ class Past:
     ) -> list[tuple[int, pb.WorkflowHistoryEntry]]:
         """What was refused of a workflow, with the revision at which it was."""
         found: list[tuple[int, pb.WorkflowHistoryEntry]] = []
-        request = conflict.ListConflictsRequest(
-            space=space, collection=WORKFLOWS, key_prefix=key, page_size=MAX_PAGE
+        request = state.ListRequest(
+            space=space, collection=inbox_of(WORKFLOWS), page_size=MAX_PAGE, scan_limit=MAX_SCAN
         )
-        for _ in range(MAX_CONFLICT_PAGES):
-            page = await self._door.conflicts.ListConflicts(request, call)
-            mine = (each for each in page.conflicts if each.key == key)
-            found += ((each.revision, _refusal(space, each)) for each in mine)
-            request.page_token = page.next_page_token
-            if not page.next_page_token:
+        for _ in range(MAX_INBOX_PAGES):
+            page = await self._door.page(request, call)
+            entries = (inbox.decode(each.key, each.value) for each in page.records)
+            found += ((e.revision, _refusal(space, e)) for e in entries if e.key == key)
+            request.page_token = page.next_token
+            if not page.next_token:
                 break
         return found
 
@@ -213,41 +214,40 @@ def _begins(found: state.HistoryEntry) -> bool:
     return any(op.WhichOneof("action") == "put" for op in found.ops) and not found.previous_revision
 
 
-def _refusal(space: str, found: conflict.Conflict) -> pb.WorkflowHistoryEntry:
+def _refusal(space: str, found: inbox.Entry) -> pb.WorkflowHistoryEntry:
     side = found.theirs
-    texts = []
-    if side.json.startswith("{"):
-        texts.append(side.json)
-    position = record_pb2.Position(space=space, revision=found.revision)
     outcome = record_pb2.Outcome(
-        op_id=side.op_id, kind=record_pb2.OUTCOME_KIND_REJECTED, reason=found.reason or found.kind,
-        position=position,
-    )  # fmt: skip
-    said = _said(texts, side.actor)
-    return pb.WorkflowHistoryEntry(**said, outcome=outcome, conflict_id=found.id)
+        op_id=record_pb2.OpId(space=space, origin=side.origin, seq=side.seq),
+        kind=record_pb2.OUTCOME_KIND_REJECTED,
+        reason=found.reason or found.kind,
+        position=record_pb2.Position(epoch=found.epoch, space=space, revision=found.revision),
+    )
+    texts = [side.value] if side.value and side.value[:1] == b"{" else []
+    actor = record_pb2.Actor() if side.actor is None else actor_to(side.actor)
+    return pb.WorkflowHistoryEntry(**_said(texts, actor), outcome=outcome, conflict_id=found.id)
 
 
 def _name(outcome: record_pb2.Outcome) -> tuple[bytes, int]:
     return outcome.op_id.origin, outcome.op_id.seq
 
 
-def _texts(ops: Sequence[record_pb2.Op]) -> list[str]:
+def _texts(ops: Sequence[record_pb2.Op]) -> list[bytes]:
     written = []
     for op in ops:
         which = op.WhichOneof("action")
         if which in ("put", "patch"):
-            written.append(op.put.json if which == "put" else op.patch.json)
+            written.append((op.put.json if which == "put" else op.patch.json).encode())
     return written
 
 
-def _said(texts: Sequence[str], actor: record_pb2.Actor) -> dict[str, Any]:
+def _said(texts: Sequence[bytes], actor: record_pb2.Actor) -> dict[str, Any]:
     """What an operation's values say of the act, and of the authority it left."""
     said: dict[str, Any] = {"act": pb.WorkflowAct(event="unknown", actor=actor)}
     for text in texts:
-        parts = values.fields(text.encode())
+        parts = values.fields(text)
         if "last" in parts:
             said["act"] = codec.act_to(last_from(orjson.loads(parts["last"])))
-        held = authority_of(text.encode()) if MEMBER in parts else None
+        held = authority_of(text) if MEMBER in parts else None
         if held is not None:
             said["authority"] = codec.authority_to(held)
     return said

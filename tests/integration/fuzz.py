@@ -44,12 +44,18 @@ _SCALARS: Mapping[int, st.SearchStrategy[Any]] = {
     FieldDescriptor.TYPE_UINT64: st.sampled_from(NUMBERS + LARGE),
     FieldDescriptor.TYPE_FIXED64: st.sampled_from(NUMBERS + LARGE),
     FieldDescriptor.TYPE_INT64: st.sampled_from([0, 1, -1, 2**63 - 1, -(2**63)]),
+    FieldDescriptor.TYPE_SINT32: st.sampled_from([0, 1, -1, 1_000, 1_001, 2**31 - 1, -(2**31)]),
+    FieldDescriptor.TYPE_DOUBLE: st.sampled_from([0.0, 0.5, -1.0, 1e300]) | st.floats(),
     FieldDescriptor.TYPE_SINT64: st.sampled_from([0, 1, -1, 2**63 - 1, -(2**63)]),
     FieldDescriptor.TYPE_ENUM: st.sampled_from([0, 1, 2, 3, 99, -1, 2**31 - 1]),
 }
 
-_DOCUMENT_FIELDS = {"json"}
-_LIKELY: Mapping[str, list[str]] = {"space": ["site"], "collection": ["parts"], "id": ["ann"]}
+_DOCUMENT_FIELDS = {"json", "metadata_json", "input_json", "output_json"}
+_LIKELY: Mapping[str, list[str]] = {
+    "space": ["site"], "collection": ["parts"], "id": ["ann"],
+    "workflow_id": ["job"], "event": ["run", "pause", "cancel"], "status": ["RUNNING", "active"],
+    "step": ["plan"], "name": ["fold"], "version": ["1"],
+}  # fmt: skip
 """Right values, offered so often that what stands beside them is looked at as well."""
 
 

@@ -14,7 +14,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from holdfast.reasons import REASONS
-from holdfast.v1 import admin_service_pb2, edge_service_pb2, record_pb2
+from holdfast.v1 import (
+    admin_service_pb2,
+    edge_service_pb2,
+    record_pb2,
+    workflow_service_pb2,
+)
 from holdfast.v1 import state_service_pb2 as pb
 from tests.house import SPACE, House
 from tests.integration.fuzz import messages
@@ -27,9 +32,10 @@ EXAMPLES = int(os.environ.get("HOLDFAST_TEST_EXAMPLES", "25"))
 STATE = pb.DESCRIPTOR.services_by_name["StateService"]
 EDGE = edge_service_pb2.DESCRIPTOR.services_by_name["EdgeService"]
 ADMIN = admin_service_pb2.DESCRIPTOR.services_by_name["AdminService"]
+FLOW = workflow_service_pb2.DESCRIPTOR.services_by_name["WorkflowService"]
 METHODS = [
     pytest.param(door, method, id=f"{door}-{method.name}")
-    for door, services in {"edge": (STATE, EDGE), "hub": (STATE, ADMIN)}.items()
+    for door, services in {"edge": (STATE, EDGE, FLOW), "hub": (STATE, ADMIN, FLOW)}.items()
     for service in services
     for method in service.methods
     if method.name not in {"Pause", "Resume"}  # they take nothing and always succeed

@@ -12,6 +12,7 @@ from holdfast import AsyncClient, Workflow
 from holdfast.errors import (
     Aborted,
     AlreadyExists,
+    DataLoss,
     HoldfastError,
     InvalidArgument,
     NotFound,
@@ -24,6 +25,11 @@ from holdfast.errors import (
 )
 from holdfast.v1 import record_pb2 as record
 from holdfast.v1 import workflow_service_pb2 as pb
+from sync.authority import WORKFLOWS
+from sync.codec.requests import CommitRequest
+from sync.commit import Actor, ActorKind, Precondition
+from sync.doors.door import UNTIMED
+from sync.reduce import Patch
 from sync.workflow import COMPLETED, EXECUTION, PENDING, PREPARATION
 from tests.house import PERSON, ROBOT, SPACE, House, house
 
@@ -483,3 +489,33 @@ def _with(write: pb.WorkflowWrite, **changes: Any) -> pb.WorkflowWrite:
 
 def _read() -> pb.WorkflowRead:
     return pb.WorkflowRead(space=SPACE, workflow_id=ID)
+
+
+async def test_a_record_that_is_not_what_its_hash_says_is_told_and_not_acted_upon() -> None:
+    async with house() as home:
+        hub = Door(home, "hub")
+        await hub.begin()
+        await hub.workflows.create("sound", space=SPACE)
+        await hub.workflows.create("child", space=SPACE, parent="sound")
+        await spoil(home, "job@1", "child@1")
+        with pytest.raises(DataLoss) as refused:
+            await hub.found()
+        assert refused.value.reason == "WORKFLOW_DAMAGED"
+        with pytest.raises(DataLoss):
+            await hub.fire("run")
+        listed = hub.workflows.list(space=SPACE)
+        assert (await anext(listed)).id == "sound"
+        with pytest.raises(DataLoss, match="child@1, job@1"):
+            await anext(listed)
+        ended = await hub.workflows.transition("sound", "cancel", space=SPACE)
+        assert ended.status == "cancelled"
+
+
+async def spoil(home: House, *keys: str) -> None:
+    """Writes past the service, as a damaged disk or other software might."""
+    state = home.running["hub"].daemon.state
+    for key in keys:
+        held = Precondition(WORKFLOWS, key, authority=1)
+        patch = Patch(WORKFLOWS, key, b'{"priority":99}')
+        asked = CommitRequest(SPACE, (patch,), Actor("ann", ActorKind.HUMAN), (held,))
+        await state.commit(asked, UNTIMED, system=True)

@@ -17,6 +17,8 @@ import pytest
 import holdfast
 from holdfast import AsyncClient, Client, Expect, OutcomeKind, Put, errors
 from holdfast.client import Add, Context, Delete, Level, OpId, Patch, Position
+from holdfast.client.async_workflows import AsyncWorkflows
+from holdfast.client.blocking_workflows import BlockingWorkflows
 from holdfast.host.door import Refusal, add_service
 from holdfast.v1 import edge_service_pb2 as edge
 from holdfast.v1 import record_pb2 as pb
@@ -545,8 +547,12 @@ def _methods(kind: type) -> dict[str, Callable[..., Awaitable[Any]]]:
     }
 
 
-def test_both_clients_have_the_same_methods() -> None:
-    one, other = _methods(AsyncClient), _methods(Client)
+@pytest.mark.parametrize(
+    ("asynchronous", "blocking"),
+    [(AsyncClient, Client), (AsyncWorkflows, BlockingWorkflows)],
+)
+def test_both_clients_have_the_same_methods(asynchronous: type, blocking: type) -> None:
+    one, other = _methods(asynchronous), _methods(blocking)
     assert one.keys() == other.keys()
     for name, method in one.items():
         same = inspect.signature(other[name])
