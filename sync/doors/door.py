@@ -31,6 +31,9 @@ TRIES = 6
 """How often a write is decided anew when others are faster. Each time somebody got on, so more
 than a few in a row is a queue that the caller should know of."""
 
+MAX_LOST = 5 * TRIES
+"""Tries under ids that follow from one: a client repeats a request a few times."""
+
 RACES = frozenset({"REVISION_MISMATCH", "PRECONDITION_FAILED", "COMMIT_ID_REUSED"})
 """Refusals after which reading again may change what is decided."""
 
@@ -235,20 +238,17 @@ class Door:
         error: Exception | None = None
         commit_id = asked.commit_id
         for _ in range(TRIES):
-            known = await self._known(asked, commit_id)
-            if known is not None:
-                if known.outcome != LOST_TRY:
-                    return known.done
-                commit_id = _next(commit_id)
-                continue
+            commit_id, done = await self._counted(asked, commit_id)
+            if done is not None:
+                return done
             try:
                 plan = await decide()
             except Exception:
                 # What is in its way may be what an equal request has done in this moment.
-                known = await self._known(asked, commit_id)
-                if known is None or known.outcome == LOST_TRY:
+                _, done = await self._counted(asked, commit_id)
+                if done is None:
                     raise
-                return known.done
+                return done
             try:
                 return Done(await self._commit(asked, plan, commit_id))
             except Exception as refused:
@@ -256,6 +256,18 @@ class Door:
                     raise
                 error = refused
         raise Contended("others were faster, again and again") from error
+
+    async def _counted(self, asked: Asked, commit_id: bytes) -> tuple[bytes, Done | None]:
+        """The first try from this one on that was not lost: its id, and what became of it if it was
+        made."""
+        for _ in range(MAX_LOST):
+            known = await self._known(asked, commit_id)
+            if known is None:
+                return commit_id, None
+            if known.outcome != LOST_TRY:
+                return commit_id, known.done
+            commit_id = _next(commit_id)
+        raise Contended("this commit id has lost too often: choose another")
 
     async def _commit(self, asked: Asked, plan: Plan, commit_id: bytes) -> pb.CommitResponse:
         request = convert.CommitRequest(

@@ -169,6 +169,18 @@ class Past:
             complete=page.complete,
         )
 
+    async def under(
+        self, space: str, key: str, commit_id: bytes, call: Call
+    ) -> record_pb2.Outcome | None:
+        """What became of an act that was done under a commit id at another door; None: it is not
+        among the newest that are known here."""
+        asked = state.HistoryRequest(
+            space=space, collection=WORKFLOWS, key=key, page_size=DEFAULT_PAGE
+        )
+        page = await self._door.state.History(asked, call)
+        outcomes = (entry.outcome for entry in page.entries)
+        return next((one for one in outcomes if one.op_id.commit_id == commit_id), None)
+
     async def _refused(
         self, space: str, key: str, call: Call
     ) -> list[tuple[int, pb.WorkflowHistoryEntry]]:

@@ -13,7 +13,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
+from holdfast.v1 import record_pb2
 from holdfast.v1 import workflow_service_pb2 as pb
+from holdfast.v1.state_service_pb2 import CommitResponse
 from sync import workflow
 from sync import workflow_acts as acts
 from sync import workflow_rules as rules
@@ -42,6 +44,14 @@ class DefinitionExists(Exception):
     """Another definition has this name and version, and definitions do not change."""
 
     reason = "DEFINITION_EXISTS"
+
+
+class _DoneElsewhere(Exception):
+    """The act was done by an equal request at another door."""
+
+    def __init__(self, outcome: record_pb2.Outcome) -> None:
+        super().__init__()
+        self.outcome = outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,6 +314,16 @@ class WorkflowService:
             definition = await self._workflows.plan_of(space, before, look)
         return rules.advance(before, event, word, definition, step)
 
+    async def _look_elsewhere(self, write: Write, look: Look) -> None:
+        """What refuses an act may be what it has done itself, asked for at another door before.
+        Raises _DoneElsewhere."""
+        found = await self._workflows.find(write.ref, look) if write.commit_id else None
+        if found is not None:
+            key, id_ = found.instance.key, write.commit_id
+            outcome = await self._past.under(write.ref.space, key, id_, look.call)
+            if outcome is not None:
+                raise _DoneElsewhere(outcome)
+
     async def _told(
         self, space: str, at: Standing, after: Instance, word: Word, look: Look
     ) -> Decided:
@@ -323,7 +343,12 @@ class WorkflowService:
         )  # fmt: skip
 
         async def plan() -> Plan:
-            last: Decided = await decide(Look(context, write.session_token))
+            look = Look(context, write.session_token)
+            try:
+                last: Decided = await decide(look)
+            except Exception:
+                await self._look_elsewhere(write, look)
+                raise
             decided.append(last)
             act: Act = last.act
             return Plan(
@@ -331,7 +356,15 @@ class WorkflowService:
                 act.level, last.session_token, act.instance.correlation_id,
             )  # fmt: skip
 
-        done = await self._door.write(asked, plan)
+        try:
+            done = await self._door.write(asked, plan)
+        except _DoneElsewhere as found:
+            now = await self._workflows.get(write.ref, Look(context, write.session_token))
+            told = found.outcome
+            commit = CommitResponse(
+                answer=now.answer, op_id=told.op_id, outcome=told, applied_locally=True
+            )
+            done = Done(commit, repeated=True)
         response.commit.CopyFrom(done.commit)
         response.repeated = done.repeated
         if done.repeated:

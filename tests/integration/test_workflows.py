@@ -446,6 +446,41 @@ async def test_a_session_that_roams_sees_its_workflow() -> None:
         await there.workflows.transition(ID, "executed", space=SPACE)
 
 
+@pytest.mark.promise("workflow.repeat")
+async def test_a_repeat_at_another_door_is_answered_with_what_became_of_the_first() -> None:
+    async with house("a", "b") as home:
+        here, there = Door(home, "a"), Door(home, "b")
+        made = await here.begin(commit_id=b"1" * 16)
+        ran = await here.workflows.transition(ID, "run", space=SPACE, commit_id=b"2" * 16)
+        await home.settled()
+        for first, again in (
+            (made, await there.begin(commit_id=b"1" * 16)),
+            (ran, await there.workflows.transition(ID, "run", space=SPACE, commit_id=b"2" * 16)),
+        ):
+            assert first.receipt is not None
+            assert again.receipt is not None
+            assert (again.repeated, again.receipt.op_id) == (True, first.receipt.op_id)
+            assert str(again.receipt.known.kind) == "applied"
+        with pytest.raises(StaleAuthority):
+            await there.workflows.transition(ID, "run", space=SPACE, commit_id=b"3" * 16)
+
+
+async def test_of_edges_that_take_one_workflow_at_once_each_has_it_in_turn() -> None:
+    async with house("a", "b") as home:
+        await Door(home, "hub").begin()
+        await home.settled()
+        doors = [Door(home, name) for name in ("a", "b", "hub", "a", "b")]
+        taken = await asyncio.gather(
+            *(door.take(force=True, commit_id=bytes([n]) * 16) for n, door in enumerate(doors, 1))
+        )
+        assert sorted(one.authority.token for one in taken) == [2, 3, 4, 5, 6]
+        await home.settled()
+        for number, door in enumerate(doors, 1):
+            again = await door.take(force=True, commit_id=bytes([number]) * 16)
+            assert (again.repeated, again.authority.token) == (True, 6)
+        assert await waiting(home, "hub") == []
+
+
 async def test_requests_that_cannot_be_are_refused_by_name(door: Door) -> None:
     await door.begin()
     client: AsyncClient = door.client
