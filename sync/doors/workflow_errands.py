@@ -15,7 +15,13 @@ from sync.authority import REQUESTS, WORKFLOWS, key_of
 from sync.codec.workflows import Ref
 from sync.commit import Precondition
 from sync.doors.door import UNTIMED, Asked, Door, Plan
-from sync.doors.workflow_children import MAX_CONDITIONS, NOTHING, Children, Following
+from sync.doors.workflow_children import (
+    MAX_CONDITIONS,
+    NOTHING,
+    Children,
+    Following,
+    TooManyChildren,
+)
 from sync.doors.workflow_reads import Look, StaleAuthority, Standing, Workflows, standing_of
 from sync.reduce import Delete
 from sync.work_keys import InvalidKey, id_and_incarnation
@@ -94,4 +100,6 @@ class Errands:
         except InvalidWorkflow:
             return NOTHING  # it is of no use to anybody
         found = await self._children.told(space, child, told, LOOK, MAX_CONDITIONS - 4)
-        return NOTHING if found is None else found
+        if found is None:
+            raise TooManyChildren(f"{child.instance.key} has more children than are told at once")
+        return found

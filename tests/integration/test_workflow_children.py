@@ -204,3 +204,23 @@ async def test_what_does_not_fit_into_one_commit_is_done_in_several(monkeypatch:
         for one in (*many, *(f"{each}x" for each in many)):
             await hub.told(one, "cancelled")
         await until(lambda: _none(hub))
+
+
+async def test_what_does_not_fit_stays_asked_for(monkeypatch: Any) -> None:
+    """It was removed without having been done."""
+    async with house() as home:
+        hub = Flows(home, "hub")
+        await hub.create("line")
+        await hub.create("cell", parent="line")
+        await hub.create(*(f"arm-{number}" for number in range(6)), parent="cell")
+        monkeypatch.setattr(workflow_children, "MAX_CONDITIONS", 8)
+        monkeypatch.setattr("sync.doors.workflow_errands.MAX_CONDITIONS", 8)
+        await hub.fire("line", "cancel")
+        errands = home.running["hub"].daemon.attention
+        with pytest.raises(workflow_children.TooManyChildren):
+            await errands._work(SPACE)
+        assert len(await hub.requests()) == 1
+        monkeypatch.setattr("sync.doors.workflow_errands.MAX_CONDITIONS", 12)
+        errands.anew(SPACE)
+        await hub.told("cell", "cancelled")
+        await hub.told("arm-5", "cancelled")
