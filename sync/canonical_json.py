@@ -26,8 +26,9 @@ import orjson
 MAX_VALUE_BYTES = 256 * 1024
 """Of what one request writes into one record; larger things are blobs."""
 
-MAX_RECORD_BYTES = 1024 * 1024
-"""Of what a record becomes by many writes, as a long text does: four of them fit a message."""
+MAX_RECORD_BYTES = MAX_VALUE_BYTES
+"""Of what a record becomes by many writes. What a conflict tells is four of them, and one may be as
+large as a whole commit: all that has to fit a message."""
 
 # Well below what any reader's stack bears (orjson writes 254 levels); people nest by the handful.
 MAX_DEPTH = 64

@@ -10,7 +10,7 @@ import pytest
 
 from holdfast import AsyncClient
 from holdfast.client.commits import Patch, Put
-from holdfast.errors import ResourceExhausted
+from holdfast.errors import InvalidArgument, ResourceExhausted
 from tests.house import PERSON, ROBOT, SPACE, house
 
 pytestmark = pytest.mark.integration
@@ -100,8 +100,41 @@ async def test_a_watch_goes_past_a_commit_on_more_than_a_message_holds() -> None
             assert all(c.record.version for c in large.changes)
 
 
+async def _grown(client: AsyncClient) -> int:
+    """How many large fields one record takes."""
+    for number in range(COUNT):
+        try:
+            await client.patch(path(0), {f"photo-{number:02}": "x" * 30_000})
+        except InvalidArgument:
+            return number
+    return COUNT
+
+
 async def _watch(client: AsyncClient, seen: list[Any]) -> None:
     async for event in client.watch(f"{SPACE}/parts"):
         seen.append(event)
         if any(change.record.key == "end" for change in getattr(event, "changes", ())):
             return
+
+
+@pytest.mark.promise("answers.bounded")
+async def test_a_conflict_of_the_largest_records_fits_an_answer() -> None:
+    """With its two sides, its base and the record as it is: nothing may grow so large by many
+    writes that what is said of it does not fit."""
+    async with house("a") as home:
+        hub, edge = home.at("hub", PERSON), home.at("a", ROBOT)
+        await hub.set_policy(f"{SPACE}/parts", {"granularity": "record"})
+        await home.settled()
+        grown = await _grown(hub)
+        assert grown < COUNT, "it is refused to grow for ever"
+        await home.settled()
+        await home.pause("a")
+        await edge.patch(path(0), {"photo-00": "y"})
+        await hub.patch(path(0), {"photo-00": "z"})
+        await home.resume("a")
+        await home.settled()
+        found = [one async for one in hub.conflicts(SPACE, states=())]
+        assert found
+        for one in found:
+            read = await hub.conflict(SPACE, one.id)
+            assert read.id == one.id

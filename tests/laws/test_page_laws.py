@@ -33,7 +33,8 @@ def _edit(random: Random, length: int, *, is_list: bool, growing: bool) -> Splic
         count = min(length, random.choice((1, 30, 3_000, 20_000)))
         length -= count
         if random.random() < 0.5:
-            units = random.choice((1, 5, 40, 6_000 if growing else 50))
+            most = 2_000 if is_list else 6_000
+            units = random.choice((1, 5, 40, most if growing else 50))
             runs.append(_content(random, units, is_list=is_list))
         runs.append(count if random.random() < 0.6 else -count)
     runs.append(length)
