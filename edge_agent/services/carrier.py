@@ -124,6 +124,7 @@ class Carrier:
         now = lineage[-1].id.hex() if lineage else ""
         if now and await self._files.setting(EPOCH) != now:
             await self._blobs.mark_all_unsent()
+            self._passed_over.clear()
             await self._files.set_setting(EPOCH, now)
 
     async def _send(self, rows: Sequence[Unsent]) -> None:

@@ -212,3 +212,23 @@ async def test_a_hub_in_a_new_epoch_is_asked_again_what_it_has() -> None:
             await sent(home, "a")
         assert await blobs.count_unsent() == 0
         assert [name for name, _ in asked] == ["FindMissing", "KeepBlobs"]
+
+
+async def test_what_was_passed_over_holds_up_nothing_in_a_new_epoch() -> None:
+    """What had been sent before it, and was to be sent again, was taken for passed, too."""
+    async with house("a") as home:
+        client, files = home.at("a"), home.running["a"].daemon.files
+        await home.pause("a")
+        for number in range(3):
+            await save(client, random.Random(number).randbytes(30_000))
+        last = await client.checkpoints.load_checkpoint("t", **HERE)
+        await spoil(home, "a", last.parts["state"].chunks[0])
+        await home.resume("a")
+
+        async def all_but_one() -> bool:
+            return await files.blobs.count_unsent() == 1
+
+        await until(all_but_one)
+        await files.set_setting("blobs_epoch", "another")
+        await save(client, random.Random(12).randbytes(30_000))
+        await until(all_but_one)
