@@ -83,7 +83,7 @@ DRAIN_SECONDS = 5.0
 
 NO_POLICIES = Policies()
 
-_SERVICES = {
+SERVICES = {
     "StateService": state_service_pb2.DESCRIPTOR,
     "ConflictService": conflict_service_pb2.DESCRIPTOR,
     "WorkflowService": workflow_service_pb2.DESCRIPTOR,
@@ -196,7 +196,7 @@ class EdgeAgent:
         await self.prepare()
         for path, state in self.states.items():
             self._servers[path] = await self._listen(path, state)
-        for name in ("", *(f"holdfast.v1.{service}" for service in _SERVICES)):
+        for name in ("", *(f"holdfast.v1.{service}" for service in SERVICES)):
             await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
 
     async def prepare(self) -> None:
@@ -264,7 +264,7 @@ class EdgeAgent:
         door, conflicts = self._door(state), ConflictService(self._inbox, state)
         checkpoints = CheckpointService(door, self.carrier.contents, self.files.new_id)
         servicers = (state, conflicts, WorkflowService(door), checkpoints, self._edge)
-        for (name, file), servicer in zip(_SERVICES.items(), servicers, strict=True):
+        for (name, file), servicer in zip(SERVICES.items(), servicers, strict=True):
             add_service(server, file.services_by_name[name], servicer, self._refused)
         add_health(server, self._health)
         server.add_generic_rpc_handlers((UnknownMethods(),))

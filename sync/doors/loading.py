@@ -17,6 +17,7 @@ from sync.authority import CHECKPOINTS, THREADS
 from sync.blobs import MAX_NAMES
 from sync.chains import ChainRefused
 from sync.codec import checkpoints as convert
+from sync.codec.requests import level_from
 from sync.contents import PartDamaged
 from sync.doors.contents import Contents
 from sync.doors.door import Call, Door, Found
@@ -44,7 +45,7 @@ class Loading:
         """See CheckpointService."""
         place = Place(request.thread_id, request.namespace)
         space, token = checked(request.space, place), request.session_token
-        level = _level(request.level)
+        level = level_from(request.level)
         if request.as_of_revision:
             id_, record, answer = await self._threads.as_of(
                 space, place, request.id, request.as_of_revision, call
@@ -184,7 +185,7 @@ class Loading:
         space = checked(request.space, place)
         wanted = _Wanted(request)
         at, _ = await self._threads.need(
-            space, place, call, request.session_token, _level(request.level)
+            space, place, call, request.session_token, level_from(request.level)
         )
         start = request.page_token
         if request.before_id and not start:
@@ -238,7 +239,7 @@ class Loading:
         place = Place(request.thread_id)
         space = checked(request.space, place)
         at, reading = await self._threads.need(
-            space, place, call, request.session_token, _level(request.level)
+            space, place, call, request.session_token, level_from(request.level)
         )
         version = record_of(at.found).version
         told = convert.thread_to(place.thread_id, at.thread, self._door.node(), version)
@@ -259,7 +260,3 @@ class _Wanted:
         if self._named and not one.name:
             return False
         return not self._metadata or self._metadata.items() <= values.fields(one.metadata).items()
-
-
-def _level(number: int) -> Level | None:
-    return Level(number) if number else None

@@ -24,7 +24,8 @@ TEXTS = [
 DOCUMENTS = [
     "{}", '{"n":1}', '{"n":1,"n":2}', '{"n":NaN}', '{"n":1e999}', "[]", "1", "", "{", "nul",
     '{"a":"\\ud800"}', '{"n":' + "[" * 70 + "]" * 70 + "}", '{"n":' + "9" * 400 + "}",
-    '{"n":-0}', '{"n":01}', '{"priority":"control"}', '{"fields":{"n":"counter"}}',
+    '{"n":-0}', '{"n":01}', '{"n":9007199254740993}', '{"n":"\\u0000"}',
+    '{"priority":"control"}', '{"fields":{"n":"counter"}}',
 ]  # fmt: skip
 
 BLOBS = [
@@ -36,6 +37,8 @@ BLOBS = [
 NUMBERS = [0, 1, 2, 3, 99, 100, 1_000, 1_001, 10_001, 2**31 - 1, 2**31, 2**32 - 1]
 LARGE = [2**53, 2**63 - 1, 2**63, 2**64 - 1]
 
+SIGNED = [0, 1, -1, 1_000, 1_001, 2**31 - 1, -(2**31)]
+
 _SCALARS: Mapping[int, st.SearchStrategy[Any]] = {
     FieldDescriptor.TYPE_STRING: st.sampled_from(TEXTS) | st.text(max_size=20),
     FieldDescriptor.TYPE_BYTES: st.sampled_from(BLOBS) | st.binary(max_size=24),
@@ -44,7 +47,8 @@ _SCALARS: Mapping[int, st.SearchStrategy[Any]] = {
     FieldDescriptor.TYPE_UINT64: st.sampled_from(NUMBERS + LARGE),
     FieldDescriptor.TYPE_FIXED64: st.sampled_from(NUMBERS + LARGE),
     FieldDescriptor.TYPE_INT64: st.sampled_from([0, 1, -1, 2**63 - 1, -(2**63)]),
-    FieldDescriptor.TYPE_SINT32: st.sampled_from([0, 1, -1, 1_000, 1_001, 2**31 - 1, -(2**31)]),
+    FieldDescriptor.TYPE_INT32: st.sampled_from(SIGNED),
+    FieldDescriptor.TYPE_SINT32: st.sampled_from(SIGNED),
     FieldDescriptor.TYPE_DOUBLE: st.sampled_from([0.0, 0.5, -1.0, 1e300]) | st.floats(),
     FieldDescriptor.TYPE_SINT64: st.sampled_from([0, 1, -1, 2**63 - 1, -(2**63)]),
     FieldDescriptor.TYPE_ENUM: st.sampled_from([0, 1, 2, 3, 99, -1, 2**31 - 1]),

@@ -13,13 +13,11 @@ from google.protobuf.descriptor import MethodDescriptor
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import cloud_hub.server
+import edge_agent.daemon
 from holdfast.reasons import REASONS
-from holdfast.v1 import (
-    admin_service_pb2,
-    edge_service_pb2,
-    record_pb2,
-    workflow_service_pb2,
-)
+from holdfast.v1 import admin_service_pb2, record_pb2
+from holdfast.v1 import checkpoint_service_pb2 as checkpoints
 from holdfast.v1 import state_service_pb2 as pb
 from tests.house import SPACE, House
 from tests.integration.fuzz import messages
@@ -29,18 +27,19 @@ pytestmark = pytest.mark.integration
 
 EXAMPLES = int(os.environ.get("HOLDFAST_TEST_EXAMPLES", "25"))
 """Of each method; more where more time is given."""
-STATE = pb.DESCRIPTOR.services_by_name["StateService"]
-EDGE = edge_service_pb2.DESCRIPTOR.services_by_name["EdgeService"]
-ADMIN = admin_service_pb2.DESCRIPTOR.services_by_name["AdminService"]
-FLOW = workflow_service_pb2.DESCRIPTOR.services_by_name["WorkflowService"]
+DOORS = {"edge": edge_agent.daemon.SERVICES, "hub": cloud_hub.server.SERVICES}
+UNASKED = {"Pause", "Resume", "Replicate"}
+"""The first two take nothing and always succeed; the stream has tests of its own."""
+
 METHODS = [
     pytest.param(door, method, id=f"{door}-{method.name}")
-    for door, services in {"edge": (STATE, EDGE, FLOW), "hub": (STATE, ADMIN, FLOW)}.items()
-    for service in services
-    for method in service.methods
-    if method.name not in {"Pause", "Resume"}  # they take nothing and always succeed
+    for door, services in DOORS.items()
+    for name, file in services.items()
+    for method in file.services_by_name[name].methods
+    if method.name not in UNASKED
 ]
-"""Every method of every door that has one answer or a stream of them."""
+"""Every method that a door serves and that has one answer or a stream of them: read from what the
+doors serve, so that a new one is asked without being named here."""
 
 WRITERS = {"Commit": pb.CommitResponse, "SetPolicy": admin_service_pb2.SetPolicyResponse}
 
@@ -275,6 +274,25 @@ def test_a_number_beyond_all_numbers_is_no_surprise(raw: RawHouse, door: str, na
     else:
         assert reason in REASONS or reason == WAITED
         assert raw.run(_taken(raw.home)) == before
+
+
+@pytest.mark.promise("stream.bad-input")
+@pytest.mark.parametrize("door", ["edge", "hub"])
+@pytest.mark.parametrize(
+    ("method", "request_"),
+    [
+        ("GetThread", checkpoints.GetThreadRequest(space=SPACE, thread_id="t", level=NEW)),
+        (
+            "LoadCheckpoint",
+            checkpoints.LoadCheckpointRequest(space=SPACE, thread_id="t", level=NEW),
+        ),
+    ],
+)
+def test_a_checkpoint_is_not_read_at_a_level_that_is_not_known(
+    raw: RawHouse, door: str, method: str, request_: Any
+) -> None:
+    path = f"/holdfast.v1.CheckpointService/{method}"
+    assert raw.unary(door, path, request_.SerializeToString())[0] == "UNKNOWN_ENUM_VALUE"
 
 
 @pytest.mark.promise("stream.bad-input")
